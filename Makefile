@@ -1,0 +1,43 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+APT_PACKAGES := gcc make musl-tools linux-libc-dev python3 python3-dev python3-venv busybox-static \
+	util-linux
+
+.PHONY: help run test lint format packages clean
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
+
+packages:
+	@dpkg -s $(APT_PACKAGES) >/dev/null 2>&1 || \
+		{ $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $(APT_PACKAGES); }
+
+SOURCES := $(wildcard csrc/*.h csrc/*/*.[ch] crabcan/*.py crabcan/*.pyi crabcan/*/*.py)
+
+$(VENV)/installed: pyproject.toml setup.py $(SOURCES) | packages
+	$(PYTHON) -m venv $(VENV)
+	CRABCAN_WERROR=$(CI:true=1) $(BIN)/pip install -q '.[test,lint]'
+	@touch $@
+
+run: $(VENV)/installed ## set everything up and run a first container
+	$(BIN)/crabcan run -- sh -c 'echo "hello from PID $$$$ on $$(hostname), as uid $$(id -u)"'
+
+lint: $(VENV)/installed ## check formatting, style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror csrc/*.h csrc/*/*.[ch]
+	$(BIN)/mypy
+
+format: $(VENV)/installed ## format Python and C
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i csrc/*.h csrc/*/*.[ch]
+
+test: lint ## set everything up and run the tests, as you and as an ordinary user
+	CRABCAN_MUST_RUN=1 $(BIN)/pytest tests
+	tests/as-user.sh
+
+clean: ## remove what was built
+	rm -rf $(VENV) build *.egg-info

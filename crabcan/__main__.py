@@ -1,0 +1,7 @@
+"""python -m crabcan."""
+
+import sys
+
+from crabcan.cli import main
+
+sys.exit(main())

@@ -1,0 +1,45 @@
+"""The program's own side of the boolean channel, for payloads written in Python."""
+
+from __future__ import annotations
+
+import os
+
+from crabcan import _channel
+from crabcan.errors import ContainerError
+
+
+class Inside:
+    """The end of the channel that the program in the container has."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def fileno(self) -> int:
+        """The channel's descriptor."""
+        return self._fd
+
+    def send_bool(self, value: bool) -> None:
+        """Send one boolean to the caller. Raises TypeError, or SocketError (code 1)."""
+        _channel.send(self._fd, value)
+
+    def recv_bool(self, timeout: float | None = None) -> bool:
+        """Receive one boolean from the caller; timeout in seconds.
+
+        Raises ReceiveTimeout, or SocketError (code 2) when the caller's end is closed.
+        """
+        return _channel.receive(self._fd, timeout)
+
+
+def inside() -> Inside:
+    """The channel to whoever made this container, found through CRABCAN_CHANNEL_FD.
+
+    Raises:
+        ContainerError: this program was not given a channel.
+
+    """
+    number = os.environ.get(_channel.VARIABLE, "")
+    if not number.isdecimal():
+        error = ContainerError(f"{_channel.VARIABLE} is not set: this program has no channel")
+        error.advice = "make its container with channel=True"
+        raise error
+    return Inside(int(number))

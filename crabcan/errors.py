@@ -1,0 +1,170 @@
+"""What can go wrong, each kind with a class of its own.
+
+A failure of the sandbox is never the same thing as a failure of the program in it: the latter is
+a return code. Every message says what was being done, to what, the errno by name, and what to do.
+"""
+
+from __future__ import annotations
+
+import builtins
+import errno as _errno
+import os
+
+from crabcan import _core
+
+
+class Error(Exception):
+    """Base of everything that crabcan raises by itself.
+
+    Attributes:
+        code: the number that the tutorial crabcan comes from gives to the case, or None.
+        advice: what to do about it; empty where nothing is known to help.
+
+    """
+
+    code: int | None = None
+    advice: str = ""
+
+    def __str__(self) -> str:
+        text = str(self.args[-1]) if self.args else ""
+        return f"{text} - {self.advice}" if self.advice else text
+
+
+class ArgumentInvalid(Error, ValueError):
+    """An argument was refused before anything was started."""
+
+
+class NotSupported(Error):
+    """The host cannot run containers: code 0 for its kernel, 1 for its architecture."""
+
+
+class SocketError(Error, OSError):
+    """The boolean channel: code 0 creating, 1 sending, 2 receiving."""
+
+
+class ReceiveTimeout(SocketError, TimeoutError):
+    """No boolean came in time."""
+
+
+class ContainerError(Error):
+    """The container is not in the state that the call needs."""
+
+
+class ChildProcessError(Error, builtins.ChildProcessError):
+    """The child could not be cloned (code 0)."""
+
+
+class SetupError(Error, OSError):
+    """A step on the way to the payload failed; nothing of the container is left.
+
+    Attributes:
+        step: the step's name, as in ``mount``.
+        index: which of several, for mounts.
+
+    """
+
+    step: str = ""
+    index: int = 0
+
+
+class CommandNotFound(SetupError, FileNotFoundError):
+    """The command does not exist inside the container."""
+
+
+class CommandNotExecutable(SetupError, PermissionError):
+    """The command exists inside the container, but may not be executed."""
+
+
+_USER_NAMESPACES = (
+    "this host does not let you create a user namespace: see sysctl user.max_user_namespaces, "
+    "kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns, "
+    "or run as root"
+)
+
+# (step, errno) -> what to do; None stands for any errno of the step.
+_ADVICE: dict[tuple[str, int | None], str] = {
+    ("clone", _errno.EPERM): _USER_NAMESPACES,
+    ("clone", _errno.ENOSPC): _USER_NAMESPACES,
+    ("clone", _errno.EUSERS): _USER_NAMESPACES,
+    ("clone", _errno.EAGAIN): "raise the limit on processes (ulimit -u, or the cgroup's pids.max)",
+    ("clone", _errno.ENOMEM): "free memory, or wait until other containers have ended",
+    ("clone", _errno.EINVAL): "the kernel lacks one of the namespaces; crabcan needs Linux 5.12",
+    ("socketpair", _errno.EMFILE): "raise the limit on descriptors (ulimit -n)",
+    ("image", _errno.EMFILE): "raise the limit on descriptors (ulimit -n)",
+    ("image", _errno.EACCES): "set sysctl vm.memfd_noexec below 2: init is executed from a memfd",
+    ("exec_init", _errno.EACCES): "set sysctl vm.memfd_noexec below 2: init is executed from "
+    "a memfd",
+    ("uid_map", None): "a user without privilege can map its own id only, and /proc must be "
+    "the host's",
+    ("gid_map", None): "a user without privilege can map its own id only, and /proc must be "
+    "the host's",
+    ("root", _errno.ENOENT): "give an existing directory as root",
+    ("root", _errno.EACCES): "every directory on the way to root must be searchable by you",
+    ("mount", _errno.EROFS): "make the mount point in the root directory beforehand: the root is "
+    "on a read-only file system",
+    ("mount", _errno.EACCES): "make the mount point in the root directory beforehand: you may not "
+    "write there",
+    ("mount", _errno.EPERM): "inside another container the host's /proc may be masked, which keeps "
+    "a new /proc from being mounted in a user namespace",
+    ("cwd", _errno.ENOENT): "give as cwd a directory that exists inside the container",
+    ("ids", _errno.EINVAL): "the id is not mapped in the user namespace: without privilege there "
+    "is only one",
+    ("exec", _errno.ENOENT): "look it up inside the root: the command, or the interpreter or "
+    "dynamic loader that it names, is not there",
+    ("exec", _errno.EACCES): "make it executable (chmod +x), and check that it is a file",
+    ("exec", _errno.ENOEXEC): "it is no program for this machine; a script needs a #! line",
+}
+
+
+def name_of(errnum: int) -> str:
+    """The errno's name and text: ``EPERM, operation not permitted``."""
+    name = _errno.errorcode.get(errnum, f"errno {errnum}")
+    return f"{name}, {os.strerror(errnum).lower()}"
+
+
+def _class_of(step: str, errnum: int) -> type[SetupError | ChildProcessError | SocketError]:
+    if step == "clone":
+        return ChildProcessError
+    if step == "socketpair":
+        return SocketError
+    if step == "exec" and errnum in (_errno.ENOENT, _errno.ENOTDIR):
+        return CommandNotFound
+    if step == "exec" and errnum in (_errno.EACCES, _errno.EPERM, _errno.ENOEXEC):
+        return CommandNotExecutable
+    return SetupError
+
+
+def of_step(number: int, index: int, errnum: int, about: str) -> Error:
+    """The exception for a step that failed; `about` is what the step works on."""
+    step, doing = _core.STEPS[number]
+    what = f"{doing} {about}".rstrip()
+    if step == "mount":
+        what = f"{doing} mounts[{index}]: {about}"
+    place = f"step {number + 1} of {len(_core.STEPS)}"
+    error = _class_of(step, errnum)(errnum, f"{what}: {name_of(errnum)} ({place})")
+    error.code = 0
+    error.advice = _ADVICE.get((step, errnum), _ADVICE.get((step, None), ""))
+    if isinstance(error, SetupError):
+        error.step = step
+        error.index = index
+    return error
+
+
+def of_socket(error: OSError, doing: str, code: int) -> SocketError:
+    """The exception for a boolean that could not be sent or received."""
+    errnum = error.errno or 0
+    kind = ReceiveTimeout if errnum == _errno.ETIMEDOUT else SocketError
+    converted = kind(errnum, f"{doing}: {name_of(errnum)}")
+    converted.code = code
+    if errnum == _errno.EPIPE:
+        converted.advice = "the other side has closed its end, or has ended"
+    elif errnum == _errno.EBADMSG:
+        converted.advice = "the other side must send one byte at a time, 0 or 1"
+    return converted
+
+
+def invalid(field: str, value: object, fix: str) -> ArgumentInvalid:
+    """The exception for a value that is refused: the field, the value and the fix."""
+    error = ArgumentInvalid(f"{field}: {value!r} is refused")
+    error.advice = fix
+    return error

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include <linux/sched.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "../crabcan.h"
+#include "cleanup.h"
+#include "error.h"
+#include "idmap.h"
+#include "init_image.h"
+#include "plan.h"
+#include "process.h"
+#include "syscall.h"
+
+/* Linux 5.5 and later; the headers of a build machine can be older. */
+#ifndef CLONE_CLEAR_SIGHAND
+#define CLONE_CLEAR_SIGHAND 0x100000000ULL
+#endif
+
+static struct crab_process *process_create(void)
+{
+	struct crab_process *process = calloc(1, sizeof(*process));
+
+	if (process) {
+		process->pidfd = -1;
+		process->control = -1;
+		process->owner = getpid();
+	}
+	return process;
+}
+
+/*
+ * CLONE_VM, so that the cost does not grow with the caller's memory, and no
+ * copy of that memory is ever in the container. All signals are blocked for
+ * the child: none of the caller's handlers may run in it, and a fatal signal
+ * may not take a memory that is the caller's too. init begins with them
+ * blocked, as it needs them.
+ */
+static long clone_child(struct crab_process *process, uint64_t namespaces)
+{
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
+			 namespaces,
+		.pidfd = (uintptr_t)&process->pidfd,
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)process->stack,
+		.stack_size = sizeof(process->stack),
+	};
+	sigset_t all;
+	sigset_t before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	long pid =
+		raw_clone3(&args, sizeof(args), stage0_entry, &process->stage0);
+
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
+static int clone_into_namespaces(struct crab_process *process,
+				 uint64_t namespaces, struct crab_error *error)
+{
+	long pid = clone_child(process, namespaces);
+
+	if (pid < 0) {
+		errno = (int)-pid;
+		return crab_fail(error, CRAB_STEP_CLONE);
+	}
+	process->pid = (pid_t)pid;
+	return 0;
+}
+
+static int let_go_on(struct crab_process *process, struct crab_error *error)
+{
+	if (crab_send_bool(process->control, true) < 0)
+		return crab_fail(error, CRAB_STEP_HANDSHAKE);
+	return 0;
+}
+
+static int launch(struct crab_process *process, struct crab_plan *plan,
+		  const struct crab_launch *how, struct crab_error *error)
+{
+	int control[2];
+
+	if (crab_socketpair(control) < 0)
+		return crab_fail(error, CRAB_STEP_SOCKETPAIR);
+	process->control = control[0];
+	_cleanup_close_ int child_control = control[1];
+	int init = init_image_fd();
+	int plan_fd = sealed_file_get(&plan->file, "crabcan-plan", plan->header,
+				      plan->size);
+
+	if (init < 0 || plan_fd < 0)
+		return crab_fail(error, CRAB_STEP_IMAGE);
+	_cleanup_close_ int caller =
+		(int)syscall(SYS_pidfd_open, process->owner, 0);
+
+	if (caller < 0)
+		return crab_fail(error, CRAB_STEP_PIDFD);
+	process->stage0 = (struct stage0){
+		.fds = { [CRAB_FD_STDIN] = how->stdio[0],
+			 [CRAB_FD_STDOUT] = how->stdio[1],
+			 [CRAB_FD_STDERR] = how->stdio[2],
+			 [CRAB_FD_CHANNEL] = how->channel,
+			 [CRAB_FD_CONTROL] = child_control,
+			 [CRAB_FD_PLAN] = plan_fd,
+			 [CRAB_FD_CALLER] = caller },
+		.caller_control = process->control,
+		.init = init,
+		.keep_caps = plan->header->uid != 0 &&
+			     (plan->header->flags & CRAB_PLAN_USER_NAMESPACE),
+	};
+	if (clone_into_namespaces(process, plan->header->clone_flags, error) <
+		    0 ||
+	    idmap_write(plan->header, process->pid, error) < 0 ||
+	    let_go_on(process, error) < 0)
+		return -1;
+	return 0;
+}
+
+int crab_launch(struct crab_plan *plan, const struct crab_launch *how,
+		struct crab_process **ret, struct crab_error *error)
+{
+	struct crab_process *process = process_create();
+
+	if (!process)
+		return crab_fail(error, CRAB_STEP_CLONE);
+	if (launch(process, plan, how, error) < 0) {
+		crab_process_destroy(process);
+		return -1;
+	}
+	*ret = process;
+	return 0;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "plan.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+
+/*
+ * A plan is written in two passes of the same code: the first, without a
+ * buffer, finds the size; the second writes. So they cannot disagree.
+ */
+struct writer {
+	char *buffer; /* NULL in the first pass */
+	size_t size;
+};
+
+static uint32_t put(struct writer *w, const void *bytes, size_t size,
+		    size_t align)
+{
+	size_t at = (w->size + align - 1) & ~(align - 1);
+
+	if (w->buffer)
+		memcpy(w->buffer + at, bytes, size);
+	w->size = at + size;
+	return (uint32_t)at;
+}
+
+static uint32_t put_string(struct writer *w, const char *string)
+{
+	return string ? put(w, string, strlen(string) + 1, 1) : CRAB_PLAN_NONE;
+}
+
+static struct crab_plan_list put_list(struct writer *w,
+				      const char *const *strings)
+{
+	struct crab_plan_list list = { 0 };
+	const uint64_t end = 0;
+
+	while (strings && strings[list.count])
+		list.count++;
+	/* The array first, with its terminator; each slot is filled in below.
+	 */
+	for (uint32_t i = 0; i <= list.count; i++) {
+		uint32_t at = put(w, &end, sizeof(end), sizeof(end));
+
+		if (i == 0)
+			list.offset = at;
+	}
+	for (uint32_t i = 0; i < list.count; i++) {
+		uint64_t at = put_string(w, strings[i]);
+
+		if (w->buffer)
+			memcpy(w->buffer + list.offset + i * sizeof(at), &at,
+			       sizeof(at));
+	}
+	return list;
+}
+
+static uint32_t put_mounts(struct writer *w, const struct crab_mount *mounts,
+			   size_t count)
+{
+	uint32_t first = CRAB_PLAN_NONE;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct crab_plan_mount none = { 0 };
+		uint32_t at = put(w, &none, sizeof(none), sizeof(uint64_t));
+
+		if (i == 0)
+			first = at;
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct crab_plan_mount mount = {
+			.kind = mounts[i].kind,
+			.flags = mounts[i].flags,
+			.mode = mounts[i].mode,
+			.source = put_string(w, mounts[i].source),
+			.target = put_string(w, mounts[i].target),
+			.data = put_string(w, mounts[i].data),
+		};
+
+		if (w->buffer)
+			memcpy(w->buffer + first + i * sizeof(mount), &mount,
+			       sizeof(mount));
+	}
+	return first;
+}
+
+static void write_plan(struct writer *w, const struct crab_spec *spec)
+{
+	struct crab_plan_header header = {
+		.magic = CRAB_PLAN_MAGIC,
+		.version = CRAB_PLAN_VERSION,
+		.flags = spec->flags,
+		.clone_flags = spec->clone_flags,
+		.uid = spec->uid,
+		.gid = spec->gid,
+		.mount_count = (uint32_t)spec->mount_count,
+	};
+
+	put(w, &header, sizeof(header), sizeof(uint64_t));
+	header.hostname = put_string(w, spec->hostname);
+	header.root = put_string(w, spec->root);
+	header.cwd = put_string(w, spec->cwd);
+	header.uid_map = put_string(w, spec->uid_map);
+	header.gid_map = put_string(w, spec->gid_map);
+	header.mounts = put_mounts(w, spec->mounts, spec->mount_count);
+	header.executables = put_list(w, spec->executables);
+	header.argv = put_list(w, spec->argv);
+	header.environ = put_list(w, spec->environ);
+	header.size = (uint32_t)w->size;
+	if (w->buffer)
+		memcpy(w->buffer, &header, sizeof(header));
+}
+
+static bool mounts_are_complete(const struct crab_spec *spec)
+{
+	for (size_t i = 0; i < spec->mount_count; i++) {
+		const struct crab_mount *mount = &spec->mounts[i];
+
+		if (mount->kind >= CRAB_MOUNT_KINDS || !mount->target ||
+		    (mount->flags & ~CRAB_MOUNT_ALL_FLAGS) ||
+		    (mount->kind != CRAB_MOUNT_DIRECTORY && !mount->source))
+			return false;
+	}
+	return true;
+}
+
+static bool spec_is_complete(const struct crab_spec *spec)
+{
+	return spec->executables && spec->executables[0] && spec->argv &&
+	       spec->argv[0] && spec->environ && spec->cwd &&
+	       (!(spec->flags & CRAB_PLAN_USER_NAMESPACE) ||
+		(spec->uid_map && spec->gid_map)) &&
+	       mounts_are_complete(spec);
+}
+
+int crab_plan_create(const struct crab_spec *spec, struct crab_plan **ret,
+		     struct crab_error *error)
+{
+	struct writer w = { 0 };
+
+	errno = EINVAL;
+	if (!spec_is_complete(spec))
+		return crab_fail(error, CRAB_STEP_COMPILE);
+	write_plan(&w, spec);
+	errno = E2BIG; /* offsets have 32 bits */
+	if (w.size > INT_MAX)
+		return crab_fail(error, CRAB_STEP_COMPILE);
+
+	struct crab_plan *plan = calloc(1, sizeof(*plan));
+
+	w.buffer = calloc(1, w.size);
+	if (!plan || !w.buffer) {
+		free(plan);
+		free(w.buffer);
+		errno = ENOMEM;
+		return crab_fail(error, CRAB_STEP_COMPILE);
+	}
+	plan->header = (struct crab_plan_header *)w.buffer;
+	plan->size = w.size;
+	w.size = 0;
+	write_plan(&w, spec);
+	*ret = plan;
+	return 0;
+}
+
+void crab_plan_destroy(struct crab_plan *plan)
+{
+	if (!plan)
+		return;
+	sealed_file_close(&plan->file);
+	free(plan->header);
+	free(plan);
+}
+
+const struct crab_plan_header *crab_plan_header(const struct crab_plan *plan)
+{
+	return plan->header;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CRABCAN_HOST_PROCESS_H
+#define CRABCAN_HOST_PROCESS_H
+
+#include <sys/types.h>
+
+#include "../crabcan.h"
+#include "stage0.h"
+
+#define STAGE0_STACK 8192 /* it uses some hundred bytes */
+
+struct crab_process {
+	pid_t pid;
+	pid_t owner; /* who launched it: a fork of that has only a copy */
+	int pidfd;
+	int control;
+	bool has_ended; /* init's report of the payload's end has come */
+	bool reaped;
+	struct crab_status status;
+	/* The child's until it has executed init. */
+	struct stage0 stage0;
+	_Alignas(16) char stack[STAGE0_STACK];
+};
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CRABCAN_INIT_INIT_H
+#define CRABCAN_INIT_INIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../plan/plan.h"
+#include "../plan/report.h"
+#include "../plan/steps.h"
+
+/*
+ * crabcan-init: PID 1 of a container. It is executed first thing after the
+ * clone, carries out the plan step by step, starts the payload, and stays as
+ * its reaper and its link to the caller. It is single-threaded and alone in
+ * its memory. A step is a function that returns 0 or a negative errno.
+ */
+struct init {
+	const struct crab_plan_header *plan;
+	enum crab_step step; /* being taken, and its item */
+	uint32_t index;
+	int root;    /* the root mount, until the pivot */
+	int signals; /* signalfd */
+	pid_t payload;
+	long payload_error; /* written by the payload's process, before its exec
+			     */
+};
+
+struct step {
+	enum crab_step step;
+	long (*take)(struct init *init);
+};
+
+/* Takes them in order; returns the first failure, with init->step at it. */
+long take_steps(struct init *init, const struct step *steps);
+/* Tells the caller that a step begins, where the plan wants a trace. */
+void begin_step(struct init *init, enum crab_step step, uint32_t index);
+void send_report(struct crab_report *report);
+
+/* plan.c */
+long plan_open(struct init *init);
+/* network.c */
+long loopback_up(struct init *init);
+/* root.c */
+long mounts_make_private(struct init *init);
+long root_mount(struct init *init);
+long root_pivot(struct init *init);
+long root_make_readonly(struct init *init);
+/* mounts.c */
+long mounts_make(struct init *init);
+/* target.c: a path inside the root, resolved so that it stays inside */
+long target_open(int root, const char *path, bool directory);
+long target_open_parent(int root, const char *path, const char **ret_name);
+/* payload.c */
+long payload_spawn(struct init *init);
+/* supervise.c */
+long signals_take_over(struct init *init);
+int supervise(struct init *init);
+
+#endif

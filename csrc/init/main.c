@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "sys.h"
+
+static long start_session(struct init *init)
+{
+	(void)init;
+	/* Else ps shows the memfd's name. */
+	prctl(PR_SET_NAME, "crabcan-init");
+	return setsid() < 0 ? -errno : 0;
+}
+
+static long set_hostname(struct init *init)
+{
+	const char *name = crab_plan_string(init->plan, init->plan->hostname);
+
+	if (!name)
+		return 0;
+	return sethostname(name, strlen(name)) < 0 ? -errno : 0;
+}
+
+/* The order of isolation. */
+static const struct step order[] = {
+	{ CRAB_STEP_PLAN, plan_open },
+	{ CRAB_STEP_SIGNALS, signals_take_over },
+	{ CRAB_STEP_SESSION, start_session },
+	{ CRAB_STEP_HOSTNAME, set_hostname },
+	{ CRAB_STEP_LOOPBACK, loopback_up },
+	{ CRAB_STEP_PRIVATE, mounts_make_private },
+	{ CRAB_STEP_ROOT, root_mount },
+	{ CRAB_STEP_MOUNT, mounts_make },
+	{ CRAB_STEP_PIVOT, root_pivot },
+	{ CRAB_STEP_ROOT_READONLY, root_make_readonly },
+	{ CRAB_STEP_SPAWN, payload_spawn },
+	{ 0 },
+};
+
+static uint64_t monotonic(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/*
+ * Never sleeps: a caller that does not read may not hold the container up.
+ * The socket has room for far more reports than a setup has steps.
+ */
+void send_report(struct crab_report *report)
+{
+	report->time = monotonic();
+	send(CRAB_FD_CONTROL, report, sizeof(*report),
+	     MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void begin_step(struct init *init, enum crab_step step, uint32_t index)
+{
+	struct crab_report report = {
+		.type = CRAB_REPORT_STEP,
+		.step = step,
+		.index = index,
+	};
+
+	init->step = step;
+	init->index = index;
+	if (init->plan && (init->plan->flags & CRAB_PLAN_TRACE))
+		send_report(&report);
+}
+
+long take_steps(struct init *init, const struct step *steps)
+{
+	for (; steps->take; steps++) {
+		/* The mounts begin a step each. */
+		if (steps->take != mounts_make)
+			begin_step(init, steps->step, 0);
+		long result = steps->take(init);
+
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+static void report_failure(const struct init *init, long error)
+{
+	struct crab_report report = {
+		.type = CRAB_REPORT_FAILED,
+		.step = init->step,
+		.index = init->index,
+		.error = (int)-error,
+	};
+
+	send_report(&report);
+}
+
+int main(void)
+{
+	struct init init = { .root = -1 };
+	long result = take_steps(&init, order);
+
+	if (result < 0) {
+		report_failure(&init, result);
+		return 1;
+	}
+	return supervise(&init);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "init.h"
+#include "sys.h"
+
+/* Turns a list's offsets into pointers, in place. */
+static void relocate(char *base, const struct crab_plan_list *list)
+{
+	uint64_t *slots = (uint64_t *)(base + list->offset);
+
+	for (uint32_t i = 0; i < list->count; i++)
+		slots[i] += (uintptr_t)base;
+}
+
+long plan_open(struct init *init)
+{
+	struct stat st;
+
+	if (fstat(CRAB_FD_PLAN, &st) < 0)
+		return -errno;
+	char *base = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE, CRAB_FD_PLAN, 0);
+
+	if (base == MAP_FAILED)
+		return -errno;
+	close(CRAB_FD_PLAN);
+
+	struct crab_plan_header *plan = (struct crab_plan_header *)base;
+
+	/* Both are of one build; this is for whoever executes init by hand. */
+	if (plan->magic != CRAB_PLAN_MAGIC ||
+	    plan->version != CRAB_PLAN_VERSION || plan->size != st.st_size)
+		return -EINVAL;
+	relocate(base, &plan->executables);
+	relocate(base, &plan->argv);
+	relocate(base, &plan->environ);
+	init->plan = plan;
+	return 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CRABCAN_PLAN_STEPS_H
+#define CRABCAN_PLAN_STEPS_H
+
+/*
+ * Every step of a container's way into life, in the order it is taken, once.
+ * X(identifier, name, what is being done). A failure travels as the number of
+ * its step; the name is for programs, the text for people.
+ */
+#define CRAB_STEPS(X)                                                          \
+	/* the caller, before the clone */                                     \
+	X(COMPILE, "compile", "compiling the plan")                            \
+	X(SOCKETPAIR, "socketpair", "creating the socket pair")                \
+	X(IMAGE, "image", "making the sealed memory files")                    \
+	X(PIDFD, "pidfd", "opening a pidfd of the caller")                     \
+	X(CLONE, "clone", "cloning into new namespaces")                       \
+	/* the caller, while the child waits for its boolean */                \
+	X(SETGROUPS, "setgroups", "denying setgroups in the user namespace")   \
+	X(GID_MAP, "gid_map", "writing the gid map")                           \
+	X(UID_MAP, "uid_map", "writing the uid map")                           \
+	X(HANDSHAKE, "handshake", "telling the child to go on")                \
+	/* the child, before init is executed */                               \
+	X(DESCRIPTORS, "descriptors", "putting the descriptors in place")      \
+	X(KEEP_CAPS, "keep_caps", "keeping init's capabilities over its exec") \
+	X(EXEC_INIT, "exec_init", "executing the init program")                \
+	/* init */                                                             \
+	X(PLAN, "plan", "reading the plan")                                    \
+	X(SIGNALS, "signals", "taking over the signals")                       \
+	X(SESSION, "session", "starting a session of its own")                 \
+	X(HOSTNAME, "hostname", "setting the hostname")                        \
+	X(LOOPBACK, "loopback", "bringing the loopback interface up")          \
+	X(PRIVATE, "private", "cutting mount propagation from the host")       \
+	X(ROOT, "root", "mounting the root")                                   \
+	X(MOUNT, "mount", "mounting")                                          \
+	X(PIVOT, "pivot", "pivoting into the root")                            \
+	X(ROOT_READONLY, "root_readonly", "making the root read-only")         \
+	X(SPAWN, "spawn", "starting the payload's process")                    \
+	/* the payload's process, before its exec */                           \
+	X(PAYLOAD_SESSION, "payload_session",                                  \
+	  "starting the payload's session")                                    \
+	X(IDS, "ids", "setting the user and group ids")                        \
+	X(DROP_CAPS, "drop_caps", "dropping the capabilities kept for init")   \
+	X(CWD, "cwd", "changing to the working directory")                     \
+	X(NO_NEW_PRIVS, "no_new_privs", "giving up new privileges")            \
+	X(CHANNEL, "channel", "handing over the boolean channel")              \
+	X(UNBLOCK, "unblock", "resetting the signals")                         \
+	X(EXEC, "exec", "executing the command")
+
+enum crab_step {
+#define CRAB_STEP_ID(id, name, text) CRAB_STEP_##id,
+	CRAB_STEPS(CRAB_STEP_ID)
+#undef CRAB_STEP_ID
+		CRAB_STEP_COUNT,
+};
+
+#endif

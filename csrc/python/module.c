@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <linux/sched.h>
+#include <math.h>
+
+#include "binding.h"
+
+#include "../plan/boolean.h"
+
+struct module_state *state_of_type(PyTypeObject *type)
+{
+	return PyType_GetModuleState(type);
+}
+
+PyObject *raise_step_error(const struct module_state *state,
+			   const struct crab_error *error)
+{
+	PyObject *args = Py_BuildValue("IIi", (unsigned int)error->step,
+				       error->index, error->errnum);
+
+	if (args) {
+		PyErr_SetObject(state->step_error, args);
+		Py_DECREF(args);
+	}
+	return NULL;
+}
+
+int64_t deadline_of(PyObject *timeout)
+{
+	if (timeout == Py_None)
+		return -1;
+	double seconds = PyFloat_AsDouble(timeout);
+
+	if (seconds == -1.0 && PyErr_Occurred())
+		return -2;
+	if (isnan(seconds)) {
+		PyErr_SetString(PyExc_ValueError, "timeout is not a number");
+		return -2;
+	}
+	if (seconds < 0)
+		seconds = 0;
+	/* A century is as good as for ever, and does not overflow. */
+	if (seconds > 3.2e9)
+		return -1;
+	return crab_now() + (int64_t)(seconds * 1e9);
+}
+
+int block(int fd, int64_t deadline)
+{
+	for (;;) {
+		int result;
+		int error;
+
+		Py_BEGIN_ALLOW_THREADS
+		result = crab_block(fd, deadline);
+		error = errno;
+		Py_END_ALLOW_THREADS
+		if (result >= 0)
+			return result;
+		errno = error;
+		if (error != EINTR) {
+			PyErr_SetFromErrno(PyExc_OSError);
+			return -1;
+		}
+		if (PyErr_CheckSignals() < 0)
+			return -1;
+	}
+}
+
+static PyObject *core_socketpair(PyObject *module, PyObject *unused)
+{
+	int fds[2];
+
+	(void)module;
+	(void)unused;
+	if (crab_socketpair(fds) < 0)
+		return PyErr_SetFromErrno(PyExc_OSError);
+	return Py_BuildValue("ii", fds[0], fds[1]);
+}
+
+static PyObject *core_send_bool(PyObject *module, PyObject *args)
+{
+	PyObject *value;
+	int fd;
+	int result;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "iO!:send_bool", &fd, &PyBool_Type, &value))
+		return NULL;
+	do {
+		Py_BEGIN_ALLOW_THREADS
+		result = crab_send_bool(fd, value == Py_True);
+		Py_END_ALLOW_THREADS
+	} while (result < 0 && errno == EINTR && PyErr_CheckSignals() == 0);
+	if (PyErr_Occurred())
+		return NULL;
+	if (result < 0)
+		return PyErr_SetFromErrno(PyExc_OSError);
+	Py_RETURN_NONE;
+}
+
+static PyObject *core_recv_bool(PyObject *module, PyObject *args)
+{
+	PyObject *timeout;
+	int fd;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "iO:recv_bool", &fd, &timeout))
+		return NULL;
+	int64_t deadline = deadline_of(timeout);
+
+	if (deadline < -1)
+		return NULL;
+	for (;;) {
+		int result = crab_recv_bool(fd);
+
+		switch (result) {
+		case CRAB_TRUE:
+			Py_RETURN_TRUE;
+		case CRAB_FALSE:
+			Py_RETURN_FALSE;
+		case CRAB_CLOSED:
+			errno = EPIPE;
+			return PyErr_SetFromErrno(PyExc_OSError);
+		case CRAB_MALFORMED:
+			errno = EBADMSG;
+			return PyErr_SetFromErrno(PyExc_OSError);
+		}
+		if (errno != EAGAIN && errno != EINTR)
+			return PyErr_SetFromErrno(PyExc_OSError);
+		result = block(fd, deadline);
+		if (result < 0)
+			return NULL;
+		if (result == 0) {
+			errno = ETIMEDOUT;
+			return PyErr_SetFromErrno(PyExc_OSError);
+		}
+	}
+}
+
+static PyMethodDef methods[] = {
+	{ "socketpair", core_socketpair, METH_NOARGS,
+	  "A connected pair of AF_UNIX SOCK_SEQPACKET sockets, "
+	  "close-on-exec." },
+	{ "send_bool", core_send_bool, METH_VARARGS,
+	  "Send one boolean as one datagram of one byte." },
+	{ "recv_bool", core_recv_bool, METH_VARARGS,
+	  "Receive one boolean. OSError: EPIPE when the peer is gone, EBADMSG "
+	  "for anything that is no boolean, ETIMEDOUT." },
+	{ 0 },
+};
+
+static int add_steps(PyObject *module)
+{
+	PyObject *steps = PyTuple_New(CRAB_STEP_COUNT);
+
+	if (!steps)
+		return -1;
+	for (uint32_t i = 0; i < CRAB_STEP_COUNT; i++) {
+		PyObject *row = Py_BuildValue("ss", crab_step_name(i),
+					      crab_step_text(i));
+
+		if (!row || PyTuple_SetItem(steps, i, row) < 0) {
+			Py_DECREF(steps);
+			return -1;
+		}
+	}
+	int result = PyModule_AddObjectRef(module, "STEPS", steps);
+
+	Py_DECREF(steps);
+	return result;
+}
+
+static int add_constants(PyObject *module)
+{
+	static const struct {
+		const char *name;
+		long value;
+	} constants[] = {
+		{ "USER_NAMESPACE", CRAB_PLAN_USER_NAMESPACE },
+		{ "DENY_SETGROUPS", CRAB_PLAN_DENY_SETGROUPS },
+		{ "LOOPBACK", CRAB_PLAN_LOOPBACK },
+		{ "ROOT_WRITABLE", CRAB_PLAN_ROOT_WRITABLE },
+		{ "CHANNEL", CRAB_PLAN_CHANNEL },
+		{ "TRACE", CRAB_PLAN_TRACE },
+		{ "SET_GROUPS", CRAB_PLAN_SET_GROUPS },
+		{ "BIND", CRAB_MOUNT_BIND },
+		{ "FILESYSTEM", CRAB_MOUNT_FILESYSTEM },
+		{ "DIRECTORY", CRAB_MOUNT_DIRECTORY },
+		{ "SYMLINK", CRAB_MOUNT_SYMLINK },
+		{ "READONLY", CRAB_MOUNT_READONLY },
+		{ "NOSUID", CRAB_MOUNT_NOSUID },
+		{ "NODEV", CRAB_MOUNT_NODEV },
+		{ "NOEXEC", CRAB_MOUNT_NOEXEC },
+		{ "CHANNEL_FD", CRAB_FD_CHANNEL },
+		{ "REPORT_STEP", CRAB_REPORT_STEP },
+		{ "REPORT_FAILED", CRAB_REPORT_FAILED },
+		{ "REPORT_STARTED", CRAB_REPORT_STARTED },
+		{ "REPORT_ENDED", CRAB_REPORT_ENDED },
+		{ "CLONE_NEWNS", CLONE_NEWNS },
+		{ "CLONE_NEWCGROUP", CLONE_NEWCGROUP },
+		{ "CLONE_NEWPID", CLONE_NEWPID },
+		{ "CLONE_NEWIPC", CLONE_NEWIPC },
+		{ "CLONE_NEWNET", CLONE_NEWNET },
+		{ "CLONE_NEWUTS", CLONE_NEWUTS },
+		{ "CLONE_NEWUSER", CLONE_NEWUSER },
+	};
+
+	for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++)
+		if (PyModule_AddIntConstant(module, constants[i].name,
+					    constants[i].value) < 0)
+			return -1;
+	return 0;
+}
+
+static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
+{
+	PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+
+	if (type && PyModule_AddType(module, (PyTypeObject *)type) < 0)
+		Py_CLEAR(type);
+	return (PyTypeObject *)type;
+}
+
+static int module_exec(PyObject *module)
+{
+	struct module_state *state = PyModule_GetState(module);
+
+	state->step_error = PyErr_NewException("crabcan._core.StepError",
+					       PyExc_Exception, NULL);
+	state->plan_type = add_type(module, &plan_type_spec);
+	state->process_type = add_type(module, &process_type_spec);
+	if (!state->step_error || !state->plan_type || !state->process_type ||
+	    PyModule_AddObjectRef(module, "StepError", state->step_error) < 0 ||
+	    add_steps(module) < 0 || add_constants(module) < 0)
+		return -1;
+	return 0;
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+	struct module_state *state = PyModule_GetState(module);
+
+	Py_VISIT(state->step_error);
+	Py_VISIT(state->plan_type);
+	Py_VISIT(state->process_type);
+	return 0;
+}
+
+static int module_clear(PyObject *module)
+{
+	struct module_state *state = PyModule_GetState(module);
+
+	Py_CLEAR(state->step_error);
+	Py_CLEAR(state->plan_type);
+	Py_CLEAR(state->process_type);
+	return 0;
+}
+
+static void module_free(void *module)
+{
+	module_clear(module);
+}
+
+static PyModuleDef_Slot slots[] = {
+	{ Py_mod_exec, module_exec },
+	{ 0, NULL },
+};
+
+struct PyModuleDef crabcan_module = {
+	PyModuleDef_HEAD_INIT,
+	.m_name = "crabcan._core",
+	.m_doc = "The C core: compile a plan, launch it, talk to it.",
+	.m_size = sizeof(struct module_state),
+	.m_methods = methods,
+	.m_slots = slots,
+	.m_traverse = module_traverse,
+	.m_clear = module_clear,
+	.m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+PyMODINIT_FUNC PyInit__core(void)
+{
+	return PyModuleDef_Init(&crabcan_module);
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "binding.h"
+
+/*
+ * The core's state is touched with the GIL held, so it needs no lock; only
+ * sleeping is done without. close() while another thread sleeps on a
+ * descriptor kills the container, which wakes that thread, and the last user
+ * out frees it: a number is never closed under a sleeper.
+ */
+struct process_object {
+	PyObject_HEAD
+	PyObject *plan;		      /* its steps are described by it */
+	struct crab_process *process; /* NULL once closed */
+	unsigned int sleepers;
+	bool closing;
+};
+
+static struct process_object *of(PyObject *self)
+{
+	return (struct process_object *)self;
+}
+
+PyObject *process_new(PyTypeObject *type, PyObject *plan,
+		      struct crab_process *process)
+{
+	allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+	struct process_object *self = of(alloc(type, 0));
+
+	if (!self) {
+		crab_process_destroy(process);
+		return NULL;
+	}
+	self->plan = Py_NewRef(plan);
+	self->process = process;
+	return (PyObject *)self;
+}
+
+static void destroy(struct process_object *self)
+{
+	struct crab_process *process = self->process;
+
+	self->process = NULL;
+	if (!process)
+		return;
+	Py_BEGIN_ALLOW_THREADS
+	crab_process_destroy(process);
+	Py_END_ALLOW_THREADS
+}
+
+static PyObject *process_close(PyObject *object, PyObject *unused)
+{
+	struct process_object *self = of(object);
+
+	(void)unused;
+	self->closing = true;
+	if (self->process && self->sleepers)
+		crab_process_signal(self->process, 9);
+	else
+		destroy(self);
+	Py_RETURN_NONE;
+}
+
+static void process_dealloc(PyObject *object)
+{
+	PyTypeObject *type = Py_TYPE(object);
+	freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+	destroy(of(object));
+	Py_CLEAR(of(object)->plan);
+	free_object(object);
+	Py_DECREF(type);
+}
+
+static struct crab_process *open_process(struct process_object *self)
+{
+	if (!self->process || self->closing) {
+		PyErr_SetString(PyExc_ValueError, "the process is closed");
+		return NULL;
+	}
+	return self->process;
+}
+
+/* block() as one of the object's sleepers. */
+static int sleep_on(struct process_object *self, int fd, int64_t deadline)
+{
+	self->sleepers++;
+	int result = block(fd, deadline);
+
+	self->sleepers--;
+	if (self->closing && !self->sleepers)
+		destroy(self);
+	return result;
+}
+
+static PyObject *process_report(PyObject *object, PyObject *timeout)
+{
+	struct process_object *self = of(object);
+	int64_t deadline = deadline_of(timeout);
+
+	if (deadline < -1)
+		return NULL;
+	for (;;) {
+		struct crab_process *process = open_process(self);
+		struct crab_report r;
+
+		if (!process)
+			return NULL;
+		enum crab_poll poll = crab_process_report(process, &r);
+
+		if (poll == CRAB_POLL_REPORT)
+			return Py_BuildValue("IIIiiiK", r.type, r.step, r.index,
+					     r.error, r.code, r.status,
+					     (unsigned long long)r.time);
+		if (poll == CRAB_POLL_ENDED)
+			return PyTuple_New(0);
+		int fd = crab_process_wait_fd(process, CRAB_WAIT_REPORT);
+		int woken = sleep_on(self, fd, deadline);
+
+		if (woken < 0)
+			return NULL;
+		if (woken == 0)
+			Py_RETURN_NONE;
+	}
+}
+
+static PyObject *process_wait(PyObject *object, PyObject *timeout)
+{
+	struct process_object *self = of(object);
+	int64_t deadline = deadline_of(timeout);
+
+	if (deadline < -1)
+		return NULL;
+	for (;;) {
+		struct crab_process *process = open_process(self);
+		struct crab_status status;
+
+		if (!process)
+			return NULL;
+		if (crab_process_poll(process, &status) == CRAB_POLL_ENDED)
+			return Py_BuildValue(
+				"Oii", status.reported ? Py_True : Py_False,
+				status.code, status.status);
+		int fd = crab_process_wait_fd(process, CRAB_WAIT_END);
+		int woken = sleep_on(self, fd, deadline);
+
+		if (woken < 0)
+			return NULL;
+		if (woken == 0)
+			Py_RETURN_NONE;
+	}
+}
+
+static PyObject *process_signal(PyObject *object, PyObject *number)
+{
+	struct crab_process *process = open_process(of(object));
+	long signum = PyLong_AsLong(number);
+
+	if (!process || (signum == -1 && PyErr_Occurred()))
+		return NULL;
+	if (crab_process_signal(process, (int)signum) < 0)
+		return PyErr_SetFromErrno(PyExc_OSError);
+	Py_RETURN_NONE;
+}
+
+static PyObject *process_pid(PyObject *object, void *closure)
+{
+	struct crab_process *process = open_process(of(object));
+
+	(void)closure;
+	return process ? PyLong_FromLong(crab_process_pid(process)) : NULL;
+}
+
+static PyObject *process_pidfd(PyObject *object, void *closure)
+{
+	struct crab_process *process = open_process(of(object));
+
+	(void)closure;
+	return process ? PyLong_FromLong(crab_process_pidfd(process)) : NULL;
+}
+
+static PyMethodDef methods[] = {
+	{ "report", process_report, METH_O,
+	  "The next report of init: (type, step, index, errno, code, status, "
+	  "ns); None at the timeout, () when there will be none any more." },
+	{ "wait", process_wait, METH_O,
+	  "(reported, code, status) of waitid(2), or None at the timeout." },
+	{ "signal", process_signal, METH_O, "Send a signal to init." },
+	{ "close", process_close, METH_NOARGS,
+	  "Kill and reap what still lives; close the descriptors." },
+	{ 0 },
+};
+
+static PyGetSetDef getset[] = {
+	{ "pid", process_pid, NULL, "init's process id, as the caller sees it.",
+	  NULL },
+	{ "pidfd", process_pidfd, NULL, "The pidfd; it stays this object's.",
+	  NULL },
+	{ 0 },
+};
+
+static PyType_Slot slots[] = {
+	{ Py_tp_doc, "A launched container." },
+	{ Py_tp_dealloc, process_dealloc },
+	{ Py_tp_methods, methods },
+	{ Py_tp_getset, getset },
+	{ 0, NULL },
+};
+
+PyType_Spec process_type_spec = {
+	.name = "crabcan._core.Process",
+	.basicsize = sizeof(struct process_object),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE |
+		 Py_TPFLAGS_DISALLOW_INSTANTIATION,
+	.slots = slots,
+};

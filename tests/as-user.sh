@@ -1,0 +1,21 @@
+#!/bin/sh
+# Installs the package into a clean virtual environment and runs the tests there as an ordinary
+# user, who is made for the run. Needs root; an ordinary user has run them already.
+set -eu
+[ "$(id -u)" = 0 ] || exit 0
+top=$(cd "$(dirname "$0")/.." && pwd)
+user=crabcan-test-$$
+home=$(mktemp -d /var/tmp/crabcan-user.XXXXXX)
+trap 'userdel "$user" 2>/dev/null || :; rm -rf --one-file-system "$home"' EXIT
+useradd --no-create-home --home-dir "$home" --shell /bin/sh "$user"
+# Debian's own Python: the caller's may lie where only root can read it.
+/usr/bin/python3 -m venv "$home/venv"
+"$home/venv/bin/pip" install -q "$top[test]"
+cp -r "$top/tests" "$top/csrc" "$top/pyproject.toml" "$home/"
+mkdir "$home/tmp"
+chmod 755 "$home"
+chown -R "$user" "$home/tmp" "$home/tests"
+cd "$home"
+setpriv --reuid "$user" --regid "$user" --clear-groups \
+	env -i PATH=/usr/bin:/bin HOME="$home" TMPDIR="$home/tmp" LANG=C.UTF-8 CRABCAN_MUST_RUN=1 \
+	"$home/venv/bin/pytest" -p no:cacheprovider tests

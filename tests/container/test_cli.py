@@ -1,0 +1,93 @@
+"""python -m crabcan run."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def crabcan(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "crabcan", *words], capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "out"),
+    [
+        (["run", "echo", "hi"], 0, "hi\n"),
+        (["run", "--", "sh", "-c", "exit 7"], 7, ""),
+        (["run", "sh", "-c", "kill -9 $$"], 137, ""),
+        (["run", "-u", "5", "-c", "id -u"], 0, "5\n"),
+        (["run", "--hostname=moon", "hostname"], 0, "moon\n"),
+        (["run", "-e", "A=b", "sh", "-c", "echo $A"], 0, "b\n"),
+        (["run", "--", "python3", "-c", "print(1)"], 0, "1\n"),
+        (["run", "no-such-command"], 127, ""),
+        (["run", "/etc/passwd"], 126, ""),
+        (["run", "--mount", "/nonexistent", "true"], 125, ""),
+        (["run", "--uid", "x", "true"], 125, ""),
+        (["run"], 125, ""),
+        (["rnu"], 125, ""),
+    ],
+)
+def test_exit_code_and_output(words: list[str], code: int, out: str) -> None:
+    done = crabcan(*words)
+    assert (done.returncode, done.stdout) == (code, out), done.stderr
+    assert "Traceback" not in done.stderr
+    if code >= 125 and code < 128:
+        what, advice = done.stderr.splitlines()
+        assert what.startswith("crabcan: ")
+        assert advice.startswith("  ")
+
+
+def test_the_seeds_flags(busybox_root: Path) -> None:
+    done = crabcan(
+        "run", "-d", "-c", "/bin/sh -c 'id -u; exit 3'", "-u", "0", "-m", str(busybox_root)
+    )
+    assert (done.returncode, done.stdout) == (3, "0\n")
+    lines = done.stderr.splitlines()
+    form = r"\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (DEBUG|INFO ) crabcan[a-z.]*\] .+"
+    assert all(re.fullmatch(form, line) for line in lines)
+    story = [
+        "Args {",
+        "Linux release: ",
+        "Container sockets: ",
+        "mounting proc on /proc",
+        "Creation finished",
+        "Container child PID: ",
+        "Waiting for child (pid ",
+        "Starting container with command /bin/sh and args ['/bin/sh', '-c', 'id -u; exit 3']",
+        "Finished, cleaning & exit",
+        "Cleaning container",
+        "Exit without any error, returning 3",
+    ]
+    texts = iter(line.split("] ", 1)[1] for line in lines)
+    for part in story:
+        assert any(text.startswith(part) for text in texts), part
+
+
+def test_a_mistyped_option_is_answered_with_the_closest() -> None:
+    assert "did you mean --hostname?" in crabcan("run", "--hostnme", "x", "true").stderr
+
+
+def test_help_teaches() -> None:
+    assert "examples:" in crabcan("run", "--help").stdout
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_signals_reach_the_command(signum: signal.Signals) -> None:
+    script = f"trap 'exit 33' {signum.name[3:]}; echo ready; while :; do sleep 0.05; done"
+    with subprocess.Popen(
+        [sys.executable, "-m", "crabcan", "run", "sh", "-c", script], stdout=subprocess.PIPE
+    ) as caller:
+        assert caller.stdout is not None
+        assert caller.stdout.readline() == b"ready\n"
+        time.sleep(0.1)
+        caller.send_signal(signum)
+        assert caller.wait(10) == 33

@@ -1,0 +1,98 @@
+"""run(), its errors, and its arguments."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import crabcan
+
+
+def test_capture_and_text() -> None:
+    done = crabcan.run(["sh", "-c", "echo out; echo err >&2; exit 3"], capture_output=True)
+    assert (done.args[0], done.returncode, done.stdout, done.stderr) == (
+        "sh",
+        3,
+        b"out\n",
+        b"err\n",
+    )
+    assert isinstance(done, subprocess.CompletedProcess)
+    with pytest.raises(subprocess.CalledProcessError):
+        done.check_returncode()
+
+
+def test_much_output() -> None:
+    done = crabcan.run(["head", "-c", "5000000", "/dev/zero"], capture_output=True, timeout=60)
+    assert done.stdout == bytes(5_000_000)
+
+
+def test_timeout_kills_and_keeps_what_came() -> None:
+    with pytest.raises(subprocess.TimeoutExpired) as caught:
+        crabcan.run(["sh", "-c", "echo early; sleep 100"], capture_output=True, timeout=0.5)
+    assert caught.value.output == b"early\n"
+    assert isinstance(caught.value, crabcan.Error)
+
+
+def test_command_that_is_missing() -> None:
+    with pytest.raises(FileNotFoundError, match="ENOENT") as caught:
+        crabcan.run(["no-such-command"])
+    assert isinstance(caught.value, crabcan.CommandNotFound)
+    assert caught.value.advice
+
+
+def test_command_that_is_not_executable() -> None:
+    with pytest.raises(PermissionError, match="EACCES") as caught:
+        crabcan.run(["/etc/passwd"])
+    assert isinstance(caught.value, crabcan.CommandNotExecutable)
+
+
+def test_closed_standard_descriptors_become_dev_null() -> None:
+    script = (
+        "import os, crabcan\n"
+        "for fd in (0, 1, 2): os.close(fd)\n"
+        "done = crabcan.run(['sh', '-c', 'readlink /proc/self/fd/0'], capture_output=True)\n"
+        "os._exit(done.stdout != b'/dev/null\\n')\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"args": []}, crabcan.ArgumentInvalid, "command"),
+        ({"args": "echo hello"}, crabcan.ArgumentInvalid, r"\['echo', 'hello'\]"),
+        ({"args": ["a\0b"]}, crabcan.ArgumentInvalid, "NUL"),
+        ({"args": [3]}, TypeError, r"command\[0\]"),
+        ({"root": "/nonexistent"}, crabcan.ArgumentInvalid, "root.*no directory"),
+        ({"root": "/"}, crabcan.ArgumentInvalid, "leave root out"),
+        ({"uid": -1}, crabcan.ArgumentInvalid, "uid: -1"),
+        ({"uid": 2**32 - 1}, crabcan.ArgumentInvalid, "uid"),
+        ({"uid": "0"}, TypeError, "uid"),
+        ({"uid": True}, TypeError, "uid"),
+        ({"cwd": "usr"}, crabcan.ArgumentInvalid, "absolute"),
+        ({"env": {"A=B": "c"}}, crabcan.ArgumentInvalid, "A=B"),
+        ({"env": {"A": 1}}, TypeError, "env"),
+        ({"hostname": "x" * 65}, crabcan.ArgumentInvalid, "64 bytes"),
+        ({"root_writable": True}, crabcan.ArgumentInvalid, "root_writable"),
+        ({"root_writable": 1}, TypeError, "root_writable"),
+        ({"stdin": "x"}, TypeError, "stdin"),
+        ({"stdin": 999}, crabcan.ArgumentInvalid, "stdin.*open"),
+    ],
+)
+def test_bad_arguments_are_refused_by_name(
+    arguments: dict[str, Any], error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        crabcan.run(**{"args": ["true"], **arguments})
+
+
+def test_a_failed_mount_is_named(busybox_root: Path) -> None:
+    (busybox_root / "proc").write_text("a file where a directory must be")
+    with pytest.raises(crabcan.SetupError, match=r"mounts\[0\]: proc on /proc") as caught:
+        crabcan.run(["true"], root=busybox_root)
+    assert (caught.value.step, caught.value.index) == ("mount", 0)
+    assert caught.value.errno

@@ -1,0 +1,85 @@
+"""The rules that the layout stands for, read off the sources and the objects."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import crabcan
+from crabcan import _core
+
+SOURCES = Path(__file__).parents[2] / "csrc"
+PACKAGE = Path(crabcan.__file__).parent
+
+# Folder -> the folders of ours that it may include, crabcan.h counting as "api".
+ALLOWED = {
+    "plan": set[str](),
+    "init": {"plan", "init"},
+    "host": {"plan", "host", "api"},
+    "python": {"plan", "python", "api"},
+}
+
+
+def includes(path: Path) -> list[Path]:
+    names = re.findall(r'^#include "([^"]+)"', path.read_text(), re.MULTILINE)
+    return [(path.parent / name).resolve() for name in names]
+
+
+@pytest.mark.parametrize("folder", sorted(ALLOWED))
+def test_include_directions(folder: str) -> None:
+    for path in (SOURCES / folder).iterdir():
+        for included in includes(path):
+            assert included.is_file(), f"{path.name} includes {included}, which is not there"
+            room = "api" if included == SOURCES / "crabcan.h" else included.parent.name
+            if not (folder == room or room in ALLOWED[folder]):
+                pytest.fail(f"{folder}/{path.name} may not include {room}/{included.name}")
+
+
+def test_one_file_includes_python() -> None:
+    found = [p.name for p in SOURCES.rglob("*.[ch]") if "Python.h>" in p.read_text()]
+    assert found == ["binding.h"]
+
+
+def test_stage0_calls_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "stage0.o"
+    source = SOURCES / "host" / "stage0.c"
+    subprocess.run(
+        ["gcc", "-std=c11", "-D_GNU_SOURCE", "-O2", "-c", source, "-o", target], check=True
+    )
+    symbols = subprocess.run(["nm", "-u", target], check=True, capture_output=True, text=True)
+    undefined = {line.split()[-1] for line in symbols.stdout.splitlines()}
+    assert undefined <= {"_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail", "memset", "memcpy"}
+
+
+def test_poison_is_included_last_by_stage0() -> None:
+    text = (SOURCES / "host" / "stage0.c").read_text()
+    assert re.findall(r'^#include ["<]([^">]+)', text, re.MULTILINE)[-1] == "poison.h"
+
+
+def test_stub_has_the_names_of_the_module() -> None:
+    stub = (PACKAGE / "_core.pyi").read_text()
+    stubbed = set(re.findall(r"^(?:class |def )?(\w+)(?:[:(])", stub, re.MULTILINE)) - {"from"}
+    real = {name for name in vars(_core) if not name.startswith("__")}
+    assert stubbed == real
+
+
+def test_public_names_resolve() -> None:
+    assert sorted(crabcan._HOMES) == sorted(crabcan.__all__)
+    for name in crabcan.__all__:
+        assert getattr(crabcan, name) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        crabcan.no_such_name  # noqa: B018
+
+
+def test_import_is_lazy() -> None:
+    script = (
+        "import sys, crabcan, crabcan.cli.run\n"
+        "print([m for m in ('subprocess', 'argparse', 'logging', 'dataclasses', 'shlex')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
