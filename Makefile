@@ -5,7 +5,10 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 APT_PACKAGES := gcc make musl-tools linux-libc-dev python3 python3-dev python3-venv busybox-static \
 	util-linux
 
-.PHONY: help run test lint format packages clean
+# One style for all C, kept where the C is.
+C_FILES := --style=file:csrc/.clang-format $(wildcard csrc/*.h csrc/*/*.[ch] tests/csrc/*.c)
+
+.PHONY: help run test lint format transcript packages clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -27,17 +30,21 @@ run: $(VENV)/installed ## set everything up and run a first container
 lint: $(VENV)/installed ## check formatting, style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror csrc/*.h csrc/*/*.[ch]
+	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
 	$(BIN)/mypy
 
 format: $(VENV)/installed ## format Python and C
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i csrc/*.h csrc/*/*.[ch]
+	$(BIN)/clang-format -i $(C_FILES)
 
 test: lint ## set everything up and run the tests, as you and as an ordinary user
 	CRABCAN_MUST_RUN=1 $(BIN)/pytest tests
 	tests/as-user.sh
+
+transcript: $(VENV)/installed ## write docs/transcript.md anew, from a real run
+	$(BIN)/python -P docs/transcript.py > docs/transcript.md.new
+	mv docs/transcript.md.new docs/transcript.md
 
 clean: ## remove what was built
 	rm -rf $(VENV) build *.egg-info

@@ -140,9 +140,9 @@ class Container:
         plan = compile_plan(self.spec, trace=log.wants_debug(LOGGER))
         if self.spec.channel:
             self._sockets = channel.pair()
-        log.debug(LOGGER, "Container sockets: %s", self._sockets)
         try:
             self._process = _launch(plan, self._stdio, self._sockets)
+            log.debug(LOGGER, "Container sockets: %s", self._sockets or self._process.sockets)
             # Ours no longer: while we held it, its end would never show as closed.
             self._close_childs_socket()
             self._await_start(plan, self._process)

@@ -94,6 +94,8 @@ int crab_launch(struct crab_plan *plan, const struct crab_launch *how,
 void crab_process_destroy(struct crab_process *process);
 pid_t crab_process_pid(const struct crab_process *process);
 int crab_process_pidfd(const struct crab_process *process);
+/* The numbers that the handshake's socket pair had in the caller, to log. */
+void crab_process_sockets(const struct crab_process *process, int ret[2]);
 /* kill(2) by pidfd; -1 with errno, ESRCH once it has been reaped. */
 int crab_process_signal(struct crab_process *process, int signum);
 

@@ -89,6 +89,7 @@ static int launch(struct crab_process *process, struct crab_plan *plan,
 	if (crab_socketpair(control) < 0)
 		return crab_fail(error, CRAB_STEP_SOCKETPAIR);
 	process->control = control[0];
+	memcpy(process->sockets, control, sizeof(control));
 	_cleanup_close_ int child_control = control[1];
 	int init = init_image_fd();
 	int plan_fd = sealed_file_get(&plan->file, "crabcan-plan", plan->header,

@@ -25,6 +25,11 @@ int crab_process_pidfd(const struct crab_process *process)
 	return process->pidfd;
 }
 
+void crab_process_sockets(const struct crab_process *process, int ret[2])
+{
+	memcpy(ret, process->sockets, sizeof(process->sockets));
+}
+
 int crab_process_signal(struct crab_process *process, int signum)
 {
 	errno = ESRCH;

@@ -180,6 +180,18 @@ static PyObject *process_pidfd(PyObject *object, void *closure)
 	return process ? PyLong_FromLong(crab_process_pidfd(process)) : NULL;
 }
 
+static PyObject *process_sockets(PyObject *object, void *closure)
+{
+	struct crab_process *process = open_process(of(object));
+	int sockets[2];
+
+	(void)closure;
+	if (!process)
+		return NULL;
+	crab_process_sockets(process, sockets);
+	return Py_BuildValue("ii", sockets[0], sockets[1]);
+}
+
 static PyMethodDef methods[] = {
 	{ "report", process_report, METH_O,
 	  "The next report of init: (type, step, index, errno, code, status, "
@@ -193,6 +205,8 @@ static PyMethodDef methods[] = {
 };
 
 static PyGetSetDef getset[] = {
+	{ "sockets", process_sockets, NULL,
+	  "The numbers that the handshake's socket pair had.", NULL },
 	{ "pid", process_pid, NULL, "init's process id, as the caller sees it.",
 	  NULL },
 	{ "pidfd", process_pidfd, NULL, "The pidfd; it stays this object's.",

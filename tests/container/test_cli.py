@@ -57,7 +57,7 @@ def test_the_seeds_flags(busybox_root: Path) -> None:
     story = [
         "Args {",
         "Linux release: ",
-        "Container sockets: ",
+        "Container sockets: (",
         "mounting proc on /proc",
         "Creation finished",
         "Container child PID: ",
