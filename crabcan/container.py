@@ -346,6 +346,10 @@ def _died_early(process: _core.Process) -> ContainerError:
 
 def _returncode(reported: bool, code: int, status: int) -> int:
     """As subprocess has it. Init ending by itself without a report is no answer to be had."""
+    if code == 0:  # waitid found no child
+        error = ContainerError("how the container ended is not to be had: its init was killed")
+        error.advice = "do not ignore SIGCHLD, or reap all children, while containers run"
+        raise error
     if not reported and code == CLD_EXITED:
         raise ContainerError(f"the container's init ended with {status} and no report")
     return status if code == CLD_EXITED else -status

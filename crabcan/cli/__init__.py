@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         from crabcan.cli.run import run
 
         return run(words[1:])
+    except KeyboardInterrupt:  # before the command was there to be told
+        return 128 + 2
     except UsageError as error:
         print(f"crabcan: {error}\n  {error.advice}", file=sys.stderr)
         return 125

@@ -32,6 +32,16 @@ def test_pid_1_is_init_and_the_command_is_its_child(options: dict[str, object]) 
     assert shell("cat /proc/1/comm; echo $$", **options) == "crabcan-init\n2\n"
 
 
+def test_six_new_namespaces(options: dict[str, object]) -> None:
+    names = ("mnt", "cgroup", "pid", "ipc", "net", "uts")
+    links = " ".join(f"/proc/self/ns/{name}" for name in names)
+    inside = shell(f"for link in {links}; do readlink $link; done", **options).split()
+    assert len(inside) == len(names)
+    for name, link in zip(names, inside, strict=True):
+        assert link.startswith(f"{name}:")
+        assert link != os.readlink(f"/proc/self/ns/{name}")
+
+
 def test_no_descriptor_but_the_first_three(options: dict[str, object]) -> None:
     # The glob of the shell itself opens one more, which is closed by the time it is printed.
     seen = shell("for fd in 0 1 2 3 4 5 6 7 8 9; do [ -e /proc/$$/fd/$fd ] && echo $fd; done; :",
