@@ -87,15 +87,21 @@ static PyObject *core_send_bool(PyObject *module, PyObject *args)
 	(void)module;
 	if (!PyArg_ParseTuple(args, "iO!:send_bool", &fd, &PyBool_Type, &value))
 		return NULL;
-	do {
+	for (;;) {
+		int error;
+
 		Py_BEGIN_ALLOW_THREADS
 		result = crab_send_bool(fd, value == Py_True);
+		error = errno;
 		Py_END_ALLOW_THREADS
-	} while (result < 0 && errno == EINTR && PyErr_CheckSignals() == 0);
-	if (PyErr_Occurred())
-		return NULL;
-	if (result < 0)
-		return PyErr_SetFromErrno(PyExc_OSError);
+		if (result == 0)
+			break;
+		errno = error;
+		if (error != EINTR)
+			return PyErr_SetFromErrno(PyExc_OSError);
+		if (PyErr_CheckSignals() < 0)
+			return NULL;
+	}
 	Py_RETURN_NONE;
 }
 

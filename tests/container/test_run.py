@@ -54,8 +54,9 @@ def test_closed_standard_descriptors_become_dev_null() -> None:
     script = (
         "import os, crabcan\n"
         "for fd in (0, 1, 2): os.close(fd)\n"
-        "done = crabcan.run(['sh', '-c', 'readlink /proc/self/fd/0'], capture_output=True)\n"
-        "os._exit(done.stdout != b'/dev/null\\n')\n"
+        "command = ['stat', '-L', '-c', '%t:%T', '/proc/self/fd/0']\n"
+        "done = crabcan.run(command, capture_output=True)\n"
+        "os._exit(done.stdout != b'1:3\\n')\n"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 

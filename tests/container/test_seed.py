@@ -271,7 +271,11 @@ def test_container_outlives_the_thread_that_made_it() -> None:
         assert container.wait() == 5
 
 
-def test_waiting_is_interrupted_by_a_signal() -> None:
+def test_every_blocking_call_is_interrupted_by_a_signal() -> None:
+    def send() -> None:
+        while True:  # blocks once the socket's buffer is full
+            container.send_bool(True)
+
     class Alarm(Exception):
         pass
 
@@ -282,7 +286,7 @@ def test_waiting_is_interrupted_by_a_signal() -> None:
     try:
         with Container(["sleep", "100"]) as container:
             container.create()
-            for call in (container.wait, container.recv_bool):
+            for call in (container.wait, container.recv_bool, send):
                 signal.setitimer(signal.ITIMER_REAL, 0.05)
                 with pytest.raises(Alarm):
                     call()
