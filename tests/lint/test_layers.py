@@ -83,3 +83,16 @@ def test_import_is_lazy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_extension_is_hardened_and_fits_later_pythons() -> None:
+    path = Path(_core.__file__)
+    assert path.name.endswith(".abi3.so")
+    dynamic = subprocess.run(["readelf", "-dlW", path], capture_output=True, text=True, check=True)
+    assert "NOW" in dynamic.stdout
+    assert "GNU_RELRO" in dynamic.stdout
+    assert re.search(r"GNU_STACK.* RW ", dynamic.stdout), "the stack is executable"
+    symbols = subprocess.run(
+        ["nm", "-D", "--defined-only", path], capture_output=True, text=True, check=True
+    )
+    assert [line.split()[-1] for line in symbols.stdout.splitlines()] == ["PyInit__core"]
