@@ -76,7 +76,8 @@ class CommandNotExecutable(SetupError, PermissionError):
 
 
 _USER_NAMESPACES = (
-    "this host does not let you create a user namespace: see sysctl user.max_user_namespaces, "
+    "this host does not let you create a user namespace: leave a chroot if you are in one, see "
+    "sysctl user.max_user_namespaces, "
     "kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns, "
     "or run as root"
 )
