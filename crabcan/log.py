@@ -16,7 +16,7 @@ def info(name: str, text: str, *args: object) -> None:
 
 
 def _log(level: str, name: str, text: str, args: tuple[object, ...]) -> None:
-    # Nobody can have set up a handler without it, and importing it takes as long as 10 launches.
+    # Nobody can have set up a handler without it, and importing it costs several launches.
     logging = sys.modules.get("logging")
     if logging is not None:
         getattr(logging.getLogger(name), level)(text, *args)
