@@ -2,8 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-APT_PACKAGES := gcc make musl-tools linux-libc-dev python3 python3-dev python3-venv busybox-static \
-	util-linux
+APT_PACKAGES := gcc make musl-tools linux-libc-dev libseccomp-dev libcap-dev python3 python3-dev python3-venv \
+	busybox-static util-linux passt uidmap
 
 # One style for all C, kept where the C is.
 C_FILES := --style=file:csrc/.clang-format $(wildcard csrc/*.h csrc/*/*.[ch] tests/csrc/*.c)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -78,6 +79,42 @@ class BuildExtension(build_ext):
         for extension in self.extensions:
             extension.define_macros.append(("CRABCAN_INIT_PATH", f'"{init}"'))
         super().build_extensions()
+        self.build_default_filter()
+
+    def build_default_filter(self) -> None:
+        """Compile the default system call filter: at run time it would cost several launches."""
+        package = Path(self.build_lib).resolve() / "crabcan"
+        script = (
+            "import sys; sys.path.insert(0, sys.argv[1])\n"
+            "from crabcan import seccomp\n"
+            "open(sys.argv[2], 'wb').write(seccomp.packed(seccomp.compile_default()))\n"
+        )
+        target = package / f"_filter_{os.uname().machine}.bin"
+        command = [sys.executable, "-P", "-c", script, str(package.parent), str(target)]
+        subprocess.run(command, check=True)
+
+
+POLICY_BINDING = "csrc/python/policy_module.c"
+
+
+def sources_of(*folders: str) -> list[str]:
+    """The C files of the folders, without the other module's binding."""
+    files = (path for folder in folders for path in Path(folder).glob("*.c"))
+    return sorted(str(path) for path in files if str(path) != POLICY_BINDING)
+
+
+def extension(name: str, sources: list[str], libraries: list[str]) -> Extension:
+    """An extension with everything that the two have in common."""
+    return Extension(
+        name,
+        sources=sources,
+        depends=[*HEADERS, *INIT_SOURCES],
+        define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else [],
+        libraries=libraries,
+        extra_compile_args=[*COMMON, "-fvisibility=hidden", *HARDENING],
+        extra_link_args=LINK_HARDENING,
+        py_limited_api=LIMITED_API,
+    )
 
 
 HEADERS = sorted(str(path) for path in Path("csrc").glob("**/*.h"))
@@ -85,19 +122,10 @@ INIT_SOURCES = sorted(str(path) for path in Path("csrc/init").glob("*.c"))
 
 setup(
     ext_modules=[
-        Extension(
-            "crabcan._core",
-            sources=sorted(
-                str(path)
-                for folder in ("csrc/host", "csrc/python")
-                for path in Path(folder).glob("*.c")
-            ),
-            depends=[*HEADERS, *INIT_SOURCES],
-            define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else [],
-            extra_compile_args=[*COMMON, "-fvisibility=hidden", *HARDENING],
-            extra_link_args=LINK_HARDENING,
-            py_limited_api=LIMITED_API,
-        )
+        extension("crabcan._core", sources_of("csrc/host", "csrc/python"), []),
+        extension(
+            "crabcan._policy", [*sources_of("csrc/policy"), POLICY_BINDING], ["seccomp", "cap"]
+        ),
     ],
     cmdclass={"build_ext": BuildExtension},
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},

@@ -7,14 +7,35 @@ ROOT_WRITABLE: Final[int]
 CHANNEL: Final[int]
 TRACE: Final[int]
 SET_GROUPS: Final[int]
+NEWIDMAP: Final[int]
+INIT_ROOT: Final[int]
+HOST_TREES: Final[int]
+ROOT_IDMAP: Final[int]
+NO_MOUNTS: Final[int]
+OOM_SCORE: Final[int]
+NICE: Final[int]
+CGROUP_NAMESPACE: Final[int]
+SUBREAPER: Final[int]
 BIND: Final[int]
 FILESYSTEM: Final[int]
 DIRECTORY: Final[int]
 SYMLINK: Final[int]
+OVERLAY: Final[int]
+FILE: Final[int]
+MASK: Final[int]
+PROTECT: Final[int]
 READONLY: Final[int]
 NOSUID: Final[int]
 NODEV: Final[int]
 NOEXEC: Final[int]
+IDMAP: Final[int]
+IDMAP_IF_POSSIBLE: Final[int]
+NOT_RECURSIVE: Final[int]
+BASE: Final[int]
+LANDLOCK_READ: Final[int]
+LANDLOCK_WRITE: Final[int]
+LANDLOCK_CONNECT: Final[int]
+LANDLOCK_BIND: Final[int]
 CHANNEL_FD: Final[int]
 REPORT_STEP: Final[int]
 REPORT_FAILED: Final[int]
@@ -41,7 +62,7 @@ class Plan:
         clone_flags: int,
         uid: int,
         gid: int,
-        hostname: bytes,
+        hostname: bytes | None,
         root: bytes | None,
         cwd: bytes,
         uid_map: bytes | None,
@@ -49,10 +70,33 @@ class Plan:
         executables: tuple[bytes, ...],
         argv: tuple[bytes, ...],
         environ: tuple[bytes, ...],
-        mounts: tuple[tuple[int, int, int, bytes | None, bytes, bytes | None], ...],
+        mounts: tuple[
+            tuple[int, int, int, bytes | None, bytes, bytes | None, bytes | None, int], ...
+        ],
+        capabilities: int,
+        groups: bytes,
+        rlimits: bytes,
+        affinity: bytes,
+        seccomp_arguments: bytes,
+        seccomp: bytes,
+        joins: bytes,
+        landlock: tuple[tuple[int, bytes | None, int], ...],
+        landlock_access: int,
+        landlock_ports: int,
+        umask: int,
+        nice: int,
+        oom_score_adj: int,
     ) -> Plan: ...
     def describe(self, step: int, index: int, /) -> str: ...
-    def launch(self, stdio: tuple[int, int, int], channel: int, /) -> Process: ...
+    def step_count(self, step: int, /) -> int: ...
+    def launch(
+        self,
+        stdio: tuple[int, int, int],
+        channel: int,
+        cgroup: int,
+        joins: tuple[int, ...],
+        /,
+    ) -> Process: ...
 
 @final
 class Process:
@@ -65,10 +109,14 @@ class Process:
     def report(
         self, timeout: float | None, /
     ) -> tuple[int, int, int, int, int, int, int] | tuple[()] | None: ...
-    def wait(self, timeout: float | None, /) -> tuple[bool, int, int] | None: ...
+    def wait(self, timeout: float | None, /) -> tuple[bool, int, int, int, int, int] | None: ...
+    def go_on(self) -> None: ...
+    def end(self) -> None: ...
     def signal(self, signum: int, /) -> None: ...
     def close(self) -> None: ...
 
+def open_inside(root: bytes, path: bytes, /) -> int: ...
+def landlock_version() -> int: ...
 def socketpair() -> tuple[int, int]: ...
 def send_bool(fd: int, value: bool, /) -> None: ...
 def recv_bool(fd: int, timeout: float | None, /) -> bool: ...

@@ -7,12 +7,18 @@ import os
 import selectors
 import subprocess
 import time
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crabcan.container import Container
 from crabcan.errors import Error
-from crabcan.spec import Command, Path
+from crabcan.spec import Command
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from crabcan.container import Stdio
+    from crabcan.spec import Options
+    from crabcan.usage import Usage
 
 CHUNK = 65536
 
@@ -25,31 +31,53 @@ class TimeoutExpired(Error, subprocess.TimeoutExpired):
 
 
 class CompletedProcess(subprocess.CompletedProcess[Any]):
-    """What became of a command: args, returncode, stdout and stderr, check_returncode()."""
+    """What became of a command.
+
+    Attributes:
+        args: the command.
+        returncode: its exit code, or minus the signal that ended it.
+        stdout: what it wrote, if it was captured; so stderr.
+        signal: the number of the signal that ended it, or None.
+        oom_killed: whether the kernel killed in it because the memory limit was reached.
+        timed_out: whether its limit of wall_time or cpu_time ended it.
+        output_limited: whether its limit of output ended it.
+        usage: crabcan.Usage.
+
+    """
+
+    oom_killed: bool = False
+    timed_out: bool = False
+    output_limited: bool = False
+    usage: Usage | None = None
+
+    @property
+    def signal(self) -> int | None:
+        """The number of the signal that ended it, or None."""
+        return -self.returncode if self.returncode < 0 else None
 
 
 def run(
     args: Command,
     *,
-    root: Path | None = None,
     timeout: float | None = None,
     capture_output: bool = False,
     text: bool = False,
-    env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
-    **options: Any,
+    stdin: Stdio = None,
+    stdout: Stdio = None,
+    stderr: Stdio = None,
+    **options: Unpack[Options],
 ) -> CompletedProcess:
     r"""Run a command in a container and wait for it.
 
     Args:
         args: the program and its arguments.
-        root: a directory to be the root; the host's own system, read-only, if not given.
         timeout: seconds, after which the whole container is killed.
         capture_output: collect stdout and stderr.
         text: give them as str, decoded as UTF-8, newlines translated as subprocess does.
-        env: the whole environment; a clean one if not given.
-        cwd: the working directory inside; ``/`` if not given.
-        options: what else Container takes: uid, gid, hostname, root_writable, stdin.
+        stdin: a descriptor or an open file; the caller's own if not given. So stdout and stderr.
+        stdout: see stdin.
+        stderr: see stdin.
+        options: what else Container takes: root, mounts, uid, limits, network, ...
 
     Raises:
         TimeoutExpired: with the output until then; a subprocess.TimeoutExpired.
@@ -61,31 +89,56 @@ def run(
         'hello\n'
 
     """
-    if capture_output and not {"stdout", "stderr"}.isdisjoint(options):
+    if capture_output and not (stdout is None and stderr is None):
         raise ValueError("capture_output: stdout and stderr may not be given with it")
     options.setdefault("channel", False)
     deadline = None if timeout is None else time.monotonic() + timeout
     if not capture_output:
-        with Container(args, root=root, env=env, cwd=cwd, **options) as container:
+        with Container(args, stdin=stdin, stdout=stdout, stderr=stderr, **options) as container:
             container.create()
-            return CompletedProcess(args, container.wait(timeout))
+            return _completed(args, container, container.wait(timeout))
     with _Capture() as capture:
-        options.update(stdout=capture.writers[0], stderr=capture.writers[1])
-        with Container(args, root=root, env=env, cwd=cwd, **options) as container:
+        out, err = capture.writers
+        with Container(args, stdin=stdin, stdout=out, stderr=err, **options) as container:
             container.create()
             capture.close_writers()
             try:
-                capture.read(deadline)
-                code = container.wait(_left(deadline))
-            except TimeoutError:
-                raise TimeoutExpired(args, timeout or 0, *capture.output(False)) from None
+                code = _read_and_wait(container, capture, deadline)
             except subprocess.TimeoutExpired:
                 raise TimeoutExpired(args, timeout or 0, *capture.output(False)) from None
-        return CompletedProcess(args, code, *capture.output(text))
+            completed = _completed(args, container, code, *capture.output(text))
+            completed.output_limited = capture.over_limit
+            return completed
+
+
+def _read_and_wait(container: Container, capture: _Capture, deadline: float | None) -> int:
+    """Read both pipes to their ends; a limit of time or of output ends the container meanwhile."""
+    limits = container.spec.limits
+    limit = None if limits is None else limits.output
+    while not capture.read(_earliest(deadline, container.next_check()), limit):
+        if capture.over_limit:
+            container.kill()
+            break
+        container.poll()
+        if deadline is not None and time.monotonic() >= deadline:
+            raise subprocess.TimeoutExpired([], 0)
+    return container.wait(_left(deadline))
+
+
+def _completed(args: Command, container: Container, code: int, *output: Any) -> CompletedProcess:
+    completed = CompletedProcess(args, code, *output)
+    completed.oom_killed = container.oom_killed
+    completed.timed_out = container.timed_out
+    completed.usage = container.usage
+    return completed
 
 
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def _earliest(*deadlines: float | None) -> float | None:
+    return min((d for d in deadlines if d is not None), default=None)
 
 
 def _above_stdio(fd: int) -> int:
@@ -104,11 +157,15 @@ class _Capture:
         self._readers: list[int] = []
         self.writers: list[int] = []
         self._chunks: dict[int, list[bytes]] = {}
+        self._sizes: dict[int, int] = {}
+        self._ended: set[int] = set()
+        self.over_limit = False
         for _ in range(2):
             reader, writer = map(_above_stdio, os.pipe2(os.O_CLOEXEC))
             self._readers.append(reader)
             self.writers.append(writer)
             self._chunks[reader] = []
+            self._sizes[reader] = 0
 
     def __enter__(self) -> _Capture:
         return self
@@ -122,23 +179,42 @@ class _Capture:
         while self.writers:
             os.close(self.writers.pop())
 
-    def read(self, deadline: float | None) -> None:
-        """Read until both are at their end, or raise TimeoutError."""
+    def read(self, deadline: float | None, limit: int | None) -> bool:
+        """Read until both are at their end, which is True, or the deadline or the limit comes."""
         with selectors.DefaultSelector() as selector:
-            for reader in self._readers:
+            for reader in set(self._readers) - self._ended:
                 selector.register(reader, selectors.EVENT_READ)
             while selector.get_map():
                 ready = selector.select(_left(deadline))
                 if not ready and deadline is not None:
-                    raise TimeoutError
+                    return False
                 for key, _ in ready:
-                    chunk = os.read(key.fd, CHUNK)
-                    if not chunk:
+                    if not self._take(key.fd, limit):
                         selector.unregister(key.fd)
-                    self._chunks[key.fd].append(chunk)
+                if self.over_limit:
+                    return False
+        return True
+
+    def _take(self, reader: int, limit: int | None) -> bool:
+        """One chunk; False at the end."""
+        chunk = os.read(reader, CHUNK)
+        if not chunk:
+            self._ended.add(reader)
+            return False
+        if limit is not None and self._sizes[reader] + len(chunk) > limit:
+            self.over_limit = True
+            chunk = chunk[: limit - self._sizes[reader]]
+        self._sizes[reader] += len(chunk)
+        self._chunks[reader].append(chunk)
+        return True
 
     def output(self, text: bool) -> list[Any]:
         joined = [b"".join(chunks) for chunks in self._chunks.values()]
         if not text:
             return list(joined)
-        return [data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n") for data in joined]
+        # What a limit has cut may end within a character.
+        errors = "replace" if self.over_limit else "strict"
+        return [
+            data.decode("utf-8", errors).replace("\r\n", "\n").replace("\r", "\n")
+            for data in joined
+        ]

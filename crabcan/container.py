@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 
 from crabcan import _channel as channel
 from crabcan import _core, host, log
-from crabcan.compile import compile_plan
+from crabcan._resources import End, Resources
+from crabcan.compile import compile_plan, namespaces_to_join
 from crabcan.errors import ContainerError, invalid, of_step
-from crabcan.spec import Command, Path, Spec
+from crabcan.spec import Command, Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import IO
+    from typing import IO, Unpack
+
+    from crabcan.spec import Options
+    from crabcan.usage import Usage
 
     Stdio = int | IO[bytes] | IO[str] | None
 
@@ -31,19 +34,45 @@ class Container:
 
     Args:
         command: the program and its arguments; looked up inside, in PATH, if it has no slash.
-        root: a directory that becomes the root file system. Without it the host's own programs and
-            libraries are shown, read-only, with a private /tmp, /dev, /proc and an empty home.
-        root_writable: whether the container may write to `root`.
-        uid: user id inside, 0 if not given. Without privilege it stands for the caller's own.
-        gid: group id inside; the same number as `uid` if not given.
-        hostname: at most 64 bytes; an adjective, a noun and a number if not given.
-        env: the whole environment; PATH, HOME, TERM and LANG if not given.
-        cwd: an absolute path inside; ``/`` if not given.
-        channel: whether the command gets its end of the boolean channel, as a descriptor whose
-            number is in the environment variable CRABCAN_CHANNEL_FD.
         stdin: a descriptor or an open file; the caller's own if not given. So stdout and stderr.
         stdout: see stdin.
         stderr: see stdin.
+        root: a directory that becomes the root file system. Without it the host's own programs and
+            libraries are shown, read-only, with a private /tmp, /dev, /proc and an empty home.
+        root_writable: whether the container may write to `root`.
+        root_idmap: whether the owners in `root` are shown as they are (see Bind.idmap).
+        mounts: what else is to be seen inside: Bind, Tmpfs, Overlay, File, ...
+        default_mounts: whether /proc, /dev, /tmp and without a root the host's system are there.
+        uid: user id inside, 0 if not given. It is never the host's: root's containers have a range
+            of high ids, anybody else's stand for the caller's own id.
+        gid: group id inside; the same number as `uid` if not given.
+        groups: supplementary group ids.
+        user: a name of the root's own passwd, or ``uid``, each with ``:group`` if wanted, instead
+            of uid and gid.
+        userns: ``"auto"``; ``"subids"``, a range from /etc/subuid (newuidmap(1)); ``"host"``, none,
+            for root only.
+        namespaces: names (user, mount, pid, ipc, network, uts, cgroup) and for each ``"new"``,
+            ``"host"`` or a crabcan.Join.
+        network: ``"none"``, a loopback of its own; ``"host"``; ``"pasta"``, outward connections
+            through the pasta program; a path or a Join.
+        publish: ports to publish with pasta, ``"8080:80"``.
+        hostname: at most 64 bytes; an adjective, a noun and a number if not given.
+        env: the whole environment; PATH, HOME, TERM and LANG if not given.
+        cwd: an absolute path inside; ``/`` if not given.
+        umask: 0o022 if not given.
+        capabilities: names of capabilities(7) that it keeps; none if not given.
+        seccomp: ``"default"``, ``"off"``, or a file in the form that Docker and Podman use.
+        allow_syscalls: system calls to allow besides.
+        deny_syscalls: system calls to refuse besides.
+        landlock: a second wall for files and TCP ports, crabcan.Landlock.
+        limits: crabcan.Limits; those that stop a fork bomb and a memory hog if not given.
+        rlimits: names of getrlimit(2), and for each a number or (soft, hard). No core dumps if not
+            given.
+        nice: from -20 to 19; the caller's if not given.
+        oom_score_adj: from -1000 to 1000; 1000, to be the first to go, if not given.
+        cpu_affinity: the CPUs to run on; the caller's if not given.
+        channel: whether the command gets its end of the boolean channel, as a descriptor whose
+            number is in the environment variable CRABCAN_CHANNEL_FD.
 
     Raises:
         ArgumentInvalid: a value is refused.
@@ -57,7 +86,7 @@ class Container:
         ...     print(container.recv_bool(timeout=10), container.wait())
         True 0
 
-    See clone(2), namespaces(7), unix(7), pidfd_open(2).
+    See clone(2), namespaces(7), capabilities(7), seccomp(2), cgroups(7), unix(7), pidfd_open(2).
 
     """
 
@@ -65,19 +94,13 @@ class Container:
         self,
         command: Command,
         *,
-        root: Path | None = None,
-        root_writable: bool = False,
-        uid: int | None = None,
-        gid: int | None = None,
-        hostname: str | None = None,
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-        channel: bool = True,
         stdin: Stdio = None,
         stdout: Stdio = None,
         stderr: Stdio = None,
+        **options: Unpack[Options],
     ) -> None:
         self._process: _core.Process | None = None
+        self._resources = Resources()
         self._sockets: tuple[int, int] | None = None
         self._closed = False
         self._returncode: int | None = None
@@ -85,17 +108,7 @@ class Container:
         self._announced = False
         log.debug(LOGGER, "Linux release: %s", os.uname().release)
         host.check()
-        self.spec = Spec(
-            command,
-            root=root,
-            root_writable=root_writable,
-            uid=uid,
-            gid=gid,
-            hostname=hostname,
-            env=env,
-            cwd=cwd,
-            channel=channel,
-        )
+        self.spec = Spec(command, **options)
         self._stdio = tuple(
             _descriptor(name, value, number)
             for number, (name, value) in enumerate(
@@ -137,21 +150,48 @@ class Container:
         self._check_open("create")
         if self._process is not None:
             raise ContainerError("create: the container has been created already")
-        plan = compile_plan(self.spec, trace=log.wants_debug(LOGGER))
-        if self.spec.channel:
-            self._sockets = channel.pair()
         try:
-            self._process = _launch(plan, self._stdio, self._sockets)
-            log.debug(LOGGER, "Container sockets: %s", self._sockets or self._process.sockets)
-            # Ours no longer: while we held it, its end would never show as closed.
-            self._close_childs_socket()
-            self._await_start(plan, self._process)
+            self._create()
         except BaseException:
             self.close()
             raise
-        self._child_pid = self._process.pid
         log.debug(LOGGER, "Creation finished")
         log.debug(LOGGER, "Container child PID: %s", self._child_pid)
+
+    def _create(self) -> None:
+        with contextlib.closing(namespaces_to_join(self.spec)) as joined:
+            self._resources.take(self.spec)
+            plan = compile_plan(
+                self.spec,
+                trace=log.wants_debug(LOGGER),
+                joined=joined,
+                stand_ins=self._resources.stand_ins,
+            )
+            if self.spec.channel:
+                self._sockets = channel.pair()
+            self._process = self._launch(plan, joined.fds)
+        log.debug(LOGGER, "Container sockets: %s", self._sockets or self._process.sockets)
+        # Ours no longer: while we held it, its end would never show as closed.
+        self._close_childs_socket()
+        self._child_pid = self._process.pid
+        self._resources.attach(self.spec, self._process.pid)
+        self._process.go_on()
+        self._await_start(plan, self._process)
+
+    def _launch(self, plan: _core.Plan, joined: tuple[int, ...]) -> _core.Process:
+        devnull = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) if None in self._stdio else -1
+        stdin, stdout, stderr = (devnull if fd is None else fd for fd in self._stdio)
+        childs_end = -1 if self._sockets is None else self._sockets[1]
+        try:
+            return plan.launch(
+                (stdin, stdout, stderr), childs_end, self._resources.cgroup_fd, joined
+            )
+        except _core.StepError as failure:
+            step, index, errnum = failure.args
+            raise of_step(step, index, errnum, plan.describe(step, index)) from None
+        finally:
+            if devnull >= 0:
+                os.close(devnull)
 
     def _await_start(self, plan: _core.Plan, process: _core.Process) -> None:
         while True:
@@ -163,6 +203,7 @@ class Container:
             if kind == _core.REPORT_FAILED:
                 raise of_step(step, index, errnum, about)
             if kind != _core.REPORT_STEP:
+                self._resources.started()
                 return
             log.debug(CHILD_LOGGER, "%s", f"{_core.STEPS[step][1]} {about}".rstrip())
 
@@ -187,12 +228,28 @@ class Container:
             log.info(
                 CHILD_LOGGER, "Starting container with command %s and args %s", words[0], words
             )
-        end = process.wait(timeout)
+        end = self._resources.wait(process, timeout)
         if end is None:
             from crabcan._run import TimeoutExpired
 
             raise TimeoutExpired(list(self.spec.command), timeout or 0)
-        self._returncode = _returncode(*end)
+        return self._take_end(end)
+
+    def poll(self) -> int | None:
+        """What wait() would return if it has ended, or None. A limit of time ends it here too."""
+        if self._returncode is None:
+            end = self._resources.wait(self._created("poll"), 0)
+            if end is not None:
+                self._take_end(end)
+        return self._returncode
+
+    def next_check(self) -> float | None:
+        """When poll() must look at the limits of time again, on the monotonic clock, or None."""
+        return None if self._returncode is not None else self._resources.next_check()
+
+    def _take_end(self, end: End) -> int:
+        self._resources.ended(end)
+        self._returncode = _returncode(*end[:3])
         return self._returncode
 
     def send_bool(self, value: bool) -> None:
@@ -256,6 +313,21 @@ class Container:
         return self._sockets
 
     @property
+    def usage(self) -> Usage | None:
+        """What it has used (crabcan.Usage), once wait() has returned; None before."""
+        return self._resources.usage
+
+    @property
+    def oom_killed(self) -> bool:
+        """Whether the kernel killed in it because its memory limit was reached."""
+        return self._resources.oom_killed
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether its limit of time, wall_time or cpu_time, ended it."""
+        return self._resources.timed_out
+
+    @property
     def returncode(self) -> int | None:
         """What wait() returned, or None."""
         return self._returncode
@@ -271,6 +343,7 @@ class Container:
         log.debug(LOGGER, "Cleaning container")
         if self._process is not None:
             self._process.close()
+        self._resources.release()
         self._close_childs_socket()
         if self._sockets is not None:
             os.close(self._sockets[0])
@@ -313,21 +386,6 @@ def _descriptor(name: str, value: Stdio, own: int) -> int | None:
     return value.fileno()
 
 
-def _launch(
-    plan: _core.Plan, stdio: tuple[int | None, ...], sockets: tuple[int, int] | None
-) -> _core.Process:
-    devnull = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) if None in stdio else -1
-    stdin, stdout, stderr = (devnull if fd is None else fd for fd in stdio)
-    try:
-        return plan.launch((stdin, stdout, stderr), -1 if sockets is None else sockets[1])
-    except _core.StepError as failure:
-        step, index, errnum = failure.args
-        raise of_step(step, index, errnum, plan.describe(step, index)) from None
-    finally:
-        if devnull >= 0:
-            os.close(devnull)
-
-
 def _is_open(fd: int) -> bool:
     try:
         os.fstat(fd)
@@ -338,7 +396,7 @@ def _is_open(fd: int) -> bool:
 
 def _died_early(process: _core.Process) -> ContainerError:
     end = process.wait(None)
-    how = "ended" if end is None else f"ended with {_returncode(*end)}"
+    how = "ended" if end is None else f"ended with {_returncode(*end[:3])}"
     error = ContainerError(f"the container's init {how} before the command was started")
     error.advice = "look for what kills it: the kernel's log tells of the out-of-memory killer"
     return error

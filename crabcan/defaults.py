@@ -12,6 +12,41 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TMP_SIZE = "256m"
 SHM_SIZE = "64m"
 HOME_SIZE = "64m"
+DEV_SIZE = "64k"
+
+# What the container runtimes agree on: the kernel's own view of the host. What a kernel does not
+# have is passed over.
+PROC_MASKED = (
+    "acpi",
+    "asound",
+    "interrupts",  # keystroke and network timing
+    "kallsyms",
+    "kcore",
+    "key-users",
+    "keys",
+    "latency_stats",
+    "sched_debug",
+    "scsi",
+    "timer_list",
+    "timer_stats",
+)
+# Knobs that act on the host: core_pattern, sysrq, modprobe, interrupts.
+PROC_READONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+SYS_MASKED = (
+    "firmware",
+    "devices/virtual/powercap",
+    "fs/cgroup",
+    "kernel/debug",
+    "kernel/security",
+)
+
+# getrlimit(2): soft and hard. No core dumps; 1 and not 0, because with 0 the kernel still starts
+# the host's core_pattern program (fs/coredump.c).
+RLIMITS = {"core": (1, 1)}
+
+# The kernel's out-of-memory killer takes the container before anything of the host. The highest
+# there is, since to lower it takes privilege.
+OOM_SCORE_ADJ = 1000
 
 # The device nodes that POSIX programs rely on; bound from the host, since mknod(2) needs
 # privilege over the host.
@@ -37,9 +72,7 @@ HOST_ETC = (
     "debian_version",
     "fonts",
     "gai.conf",
-    "group",
     "host.conf",
-    "hosts",
     "inputrc",
     "ld.so.cache",  # the dynamic loader
     "ld.so.conf",
@@ -51,14 +84,12 @@ HOST_ETC = (
     "networks",
     "nsswitch.conf",
     "os-release",
-    "passwd",
     "pki/ca-trust",
     "pki/tls/certs",
     "profile",
     "protocols",
     "python3",
     "python3.11",
-    "resolv.conf",
     "services",
     "shells",
     "ssl/certs",  # and not ssl/private
@@ -66,6 +97,21 @@ HOST_ETC = (
     "terminfo",
     "timezone",
 )
+
+# Tells where the host's network is: shown only where there is one.
+HOST_ETC_NETWORK = ("resolv.conf",)
+
+
+def made_etc(uid: int, gid: int, hostname: str) -> dict[str, str]:
+    """Files of /etc that would tell of the host's users and network, made for the container."""
+    from crabcan import users
+
+    return {
+        "passwd": users.passwd_of(uid),
+        "group": users.group_of(gid),
+        "hosts": f"127.0.0.1 localhost {hostname}\n::1 localhost\n",
+        "hostname": f"{hostname}\n",
+    }
 
 
 def home_of(uid: int) -> str:

@@ -38,6 +38,10 @@ class NotSupported(Error):
     """The host cannot run containers: code 0 for its kernel, 1 for its architecture."""
 
 
+class LimitUnavailable(NotSupported):
+    """A limit that was asked for cannot be enforced on this host."""
+
+
 class SocketError(Error, OSError):
     """The boolean channel: code 0 creating, 1 sending, 2 receiving."""
 
@@ -105,8 +109,29 @@ _ADVICE: dict[tuple[str, int | None], str] = {
     "on a read-only file system",
     ("mount", _errno.EACCES): "make the mount point in the root directory beforehand: you may not "
     "write there",
+    ("mount", _errno.ENOENT): "a link in the root leads to what is not there: make it, inside",
+    ("mount", _errno.ELOOP): "a link in the root leads to itself: give a place without links",
+    ("mount", _errno.EBUSY): "the path leads to the root itself: look for a link in the root",
     ("mount", _errno.EPERM): "inside another container the host's /proc may be masked, which keeps "
     "a new /proc from being mounted in a user namespace",
+    ("idmap", _errno.EINVAL): "its file system, or one that is mounted below it, cannot show "
+    "owners through a map: give idmap=False (root_idmap=False for the root) to have them shown as "
+    "nobody, or userns='host'",
+    ("idmap", _errno.EPERM): "it is mapped already, or its file system belongs to another user "
+    "namespace: give idmap=False",
+    ("rlimit", _errno.EPERM): "give at most the hard limit that you have: to raise it takes "
+    "CAP_SYS_RESOURCE",
+    ("nice", _errno.EACCES): "a lower nice than yours takes CAP_SYS_NICE on the host",
+    ("nice", _errno.EPERM): "a lower nice than yours takes CAP_SYS_NICE on the host",
+    ("oom_score", _errno.EACCES): "a lower oom_score_adj than yours takes CAP_SYS_RESOURCE on the "
+    "host",
+    ("affinity", _errno.EINVAL): "none of these CPUs is there for you: see nproc and taskset -p",
+    ("join", _errno.EINVAL): "the file is a namespace of another kind, or none",
+    ("join", _errno.EPERM): "to join a namespace takes CAP_SYS_ADMIN in its user namespace",
+    ("landlock", _errno.ENOENT): "list only paths that exist inside the container",
+    ("root", _errno.EBUSY): "something is mounted over the caller's own root directory",
+    ("cwd", _errno.EXDEV): "it leads out of the container, by a descriptor that was given to it",
+    ("seccomp", _errno.EINVAL): "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)",
     ("cwd", _errno.ENOENT): "give as cwd a directory that exists inside the container",
     ("ids", _errno.EINVAL): "the id is not mapped in the user namespace: without privilege there "
     "is only one",

@@ -3,111 +3,199 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from crabcan import defaults
+from crabcan import _check, defaults
+from crabcan._check import Path
+from crabcan._value import Value
 from crabcan.errors import invalid
 
+if TYPE_CHECKING:
+    from typing import TypeAlias, TypedDict, Unpack
+
+    from crabcan.container import Container
+    from crabcan.landlock import Landlock
+    from crabcan.limits import Limits
+    from crabcan.mounts import Mount
+    from crabcan.namespaces import Join
+
+    Namespace: TypeAlias = "str | int | os.PathLike[str] | Join | Container"
+    Rlimit: TypeAlias = "int | str | tuple[int | str, int | str]"
+
+    class Options(TypedDict, total=False):
+        """What Spec, Container and run() take by keyword, and a profile by the same names."""
+
+        root: Path | None
+        root_writable: bool
+        root_idmap: bool
+        mounts: Iterable[Mount]
+        default_mounts: bool
+        uid: int | None
+        gid: int | None
+        groups: Iterable[int] | None
+        user: str | None
+        userns: str
+        namespaces: Mapping[str, Namespace]
+        network: Namespace
+        publish: Iterable[str]
+        hostname: str | None
+        env: Mapping[str, str] | None
+        cwd: Path | None
+        umask: int
+        capabilities: Iterable[str]
+        seccomp: Path
+        allow_syscalls: Iterable[str]
+        deny_syscalls: Iterable[str]
+        landlock: Landlock | None
+        limits: Limits | None
+        rlimits: Mapping[str, Rlimit]
+        nice: int | None
+        oom_score_adj: int | None
+        cpu_affinity: Iterable[int] | None
+        channel: bool
+
+
 Command = str | bytes | os.PathLike[str] | Sequence[str | bytes | os.PathLike[str]]
-Path = str | os.PathLike[str]
 
-MAX_ID = 2**32 - 2  # (uid_t) -1 means "no change" to setresuid(2)
 MAX_HOSTNAME = 64  # sethostname(2)
+MAX_CPU = 8191  # NR_CPUS of the largest kernels
 
 
-class Spec:
-    """A container, described. Compares, hashes and prints by value; cannot be changed.
-
-    It is written by hand because importing `dataclasses` takes longer than launching a container
-    (docs/design.md).
-    """
+class Spec(Value):
+    """A container, described. Its fields are Container's arguments, checked and complete."""
 
     __slots__ = (
-        "channel",
         "command",
-        "cwd",
-        "env",
-        "gid",
-        "hostname",
         "root",
         "root_writable",
+        "root_idmap",
+        "mounts",
+        "default_mounts",
         "uid",
+        "gid",
+        "groups",
+        "user",
+        "userns",
+        "namespaces",
+        "network",
+        "publish",
+        "hostname",
+        "env",
+        "cwd",
+        "umask",
+        "capabilities",
+        "seccomp",
+        "allow_syscalls",
+        "deny_syscalls",
+        "landlock",
+        "limits",
+        "rlimits",
+        "nice",
+        "oom_score_adj",
+        "cpu_affinity",
+        "channel",
     )
 
     command: tuple[str, ...]
     root: str | None
     root_writable: bool
+    root_idmap: bool
+    mounts: tuple[Mount, ...]
+    default_mounts: bool
     uid: int
     gid: int
+    groups: tuple[int, ...]
+    user: str | None
+    userns: str
+    namespaces: tuple[tuple[str, str | Join], ...]
+    network: str | Join
+    publish: tuple[str, ...]
     hostname: str
     env: tuple[tuple[str, str], ...]
     cwd: str
+    umask: int
+    capabilities: tuple[str, ...]
+    seccomp: str
+    allow_syscalls: tuple[str, ...]
+    deny_syscalls: tuple[str, ...]
+    landlock: Landlock | None
+    limits: Limits | None
+    rlimits: tuple[tuple[str, int, int], ...]
+    nice: int | None
+    oom_score_adj: int | None
+    cpu_affinity: tuple[int, ...]
     channel: bool
 
-    def __init__(
-        self,
-        command: Command,
-        *,
-        root: Path | None = None,
-        root_writable: bool = False,
-        uid: int | None = None,
-        gid: int | None = None,
-        hostname: str | None = None,
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-        channel: bool = True,
-    ) -> None:
-        checked_uid = _id("uid", uid, 0)
-        checked_root = None if root is None else _root(root)
-        values = {
-            "command": _command(command),
-            "root": checked_root,
-            "root_writable": _flag("root_writable", root_writable),
-            "uid": checked_uid,
-            "gid": _id("gid", gid, checked_uid),
-            "hostname": defaults.hostname() if hostname is None else _hostname(hostname),
-            "env": _env(env, checked_uid, checked_root),
-            "cwd": "/" if cwd is None else _cwd(cwd),
-            "channel": _flag("channel", channel),
+    def __init__(self, command: Command, **options: Unpack[Options]) -> None:
+        for name in options:
+            if name not in _CHECKS:
+                raise TypeError(str(_check.unknown("option", name, _CHECKS)))
+        given: dict[str, Any] = {
+            name: _CHECKS[name](name, value) for name, value in options.items() if value is not None
         }
-        if values["root_writable"] and checked_root is None:
-            raise invalid("root_writable", True, "give a root: the host's own system is read-only")
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a Spec cannot be changed: {name}")
-
-    def _values(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in self.__slots__)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Spec) and self._values() == other._values()
-
-    def __hash__(self) -> int:
-        return hash(self._values())
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
-        return f"Spec({fields})"
+        values = {"command": _command(command), **_DEFAULTS, **given}
+        _take_user(values, given)
+        values["gid"] = given.get("gid", values["gid"])
+        if values["hostname"] is None:
+            values["hostname"] = defaults.hostname()
+        if values["env"] is None:
+            environment = defaults.environment(values["uid"], values["root"])
+            values["env"] = tuple(environment.items())
+        _check_together(values, given)
+        self._set(**values)
 
 
-def _text(field: str, value: object) -> str:
-    """A string for the kernel: no NUL, and bytes as the file system has them."""
-    try:
-        text = os.fsdecode(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{field}: {value!r} is a {type(value).__name__}, not a string") from None
-    if "\0" in text:
-        raise invalid(field, text, "it has a NUL byte, and the kernel's strings end there")
-    return text
+def names() -> frozenset[str]:
+    """The names of all options."""
+    return frozenset(_CHECKS)
+
+
+def _take_user(values: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Ids, groups and home by the user's name; the gid is the uid's number otherwise."""
+    if values["user"] is None:
+        values["gid"] = values["uid"]
+        return
+    if "uid" in given:
+        raise invalid("user", values["user"], "give user or uid, not both")
+    from crabcan import users
+
+    found = users.look_up(values["user"], values["root"])
+    values["uid"] = found.uid
+    values["gid"] = found.gid
+    if "groups" not in given:
+        values["groups"] = found.groups
+    if values["env"] is None:
+        environment = defaults.environment(found.uid, values["root"])
+        values["env"] = tuple({**environment, "HOME": found.home}.items())
+
+
+def _check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """What is wrong only beside something else."""
+    shared = dict(values["namespaces"])
+    if values["root_writable"] and values["root"] is None:
+        raise invalid("root_writable", True, "give a root: the host's own system is read-only")
+    if values["publish"] and values["network"] != "pasta":
+        raise invalid("publish", values["publish"], "ports are published with network='pasta'")
+    for name, twin in (("network", "network"), ("user", "userns")):
+        if name in shared and twin in given:
+            raise invalid(f"namespaces[{name!r}]", shared[name], f"{twin} is given as well")
+    if "hostname" in given and "uts" in shared:
+        raise invalid("hostname", values["hostname"], "it is the hostname of a UTS namespace that "
+                      "is not new: leave one of the two out")  # fmt: skip
+    if "mount" in shared and (values["root"] is not None or values["mounts"]):
+        raise invalid("namespaces['mount']", shared["mount"], "root and mounts need one that is "
+                      "new: leave them out")  # fmt: skip
+    overlaid = any(getattr(mount, "source", "") is None for mount in values["mounts"])
+    if overlaid and values["root"] is None:
+        raise invalid("mounts", "Overlay('/')", "give a root for it to lie over")
 
 
 def _command(command: Command) -> tuple[str, ...]:
     if isinstance(command, str | bytes | os.PathLike):
-        words: tuple[str, ...] = (_text("command", command),)
+        words: tuple[str, ...] = (_check.text("command", command),)
     else:
-        words = tuple(_text(f"command[{i}]", word) for i, word in enumerate(command))
+        words = tuple(_check.text(f"command[{i}]", word) for i, word in enumerate(command))
     if not words or not words[0]:
         raise invalid("command", words, "give the program to execute, and its arguments")
     if len(words) == 1 and isinstance(command, str) and " " in command:
@@ -115,52 +203,190 @@ def _command(command: Command) -> tuple[str, ...]:
     return words
 
 
-def _root(root: Path) -> str:
-    path = os.path.abspath(_text("root", root))
-    if not os.path.isdir(path):
-        raise invalid("root", path, "it is no directory that you can see")
+def _root(field: str, root: object) -> str:
+    path = _check.existing_directory(field, root)
     if os.path.realpath(path) == "/":
-        raise invalid("root", path, "leave root out to show the host's system, read-only")
+        raise invalid(field, path, "leave root out to show the host's system, read-only")
     return path
 
 
-def _cwd(cwd: Path) -> str:
-    path = _text("cwd", cwd)
-    if not path.startswith("/"):
-        raise invalid("cwd", path, "give an absolute path inside the container")
-    return path
+def _mounts(field: str, value: object) -> tuple[Mount, ...]:
+    if value == () or value == []:
+        return ()
+    from crabcan import mounts
+
+    return mounts.checked(field, value)
 
 
-def _id(field: str, value: int | None, default: int) -> int:
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{field}: {value!r} is a {type(value).__name__}, not an int")
-    if not 0 <= value <= MAX_ID:
-        raise invalid(field, value, f"an id is from 0 to {MAX_ID}")
-    return value
+def _groups(field: str, value: object) -> tuple[int, ...]:
+    from crabcan import users
+
+    return users.groups(field, value)
 
 
-def _flag(field: str, value: bool) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{field}: {value!r} is a {type(value).__name__}, not a bool")
-    return value
+def _userns(field: str, value: object) -> str:
+    return _check.one_of(field, value, ("auto", "subids", "host"))
 
 
-def _hostname(hostname: str) -> str:
-    name = _text("hostname", hostname)
+def _namespaces(field: str, value: object) -> tuple[tuple[str, str | Join], ...]:
+    from crabcan import namespaces
+
+    return namespaces.checked_all(field, value)
+
+
+def _network(field: str, value: object) -> str | Join:
+    if value in ("none", "host", "pasta"):
+        return str(value)
+    from crabcan import namespaces
+
+    return namespaces.checked(field, value, frozenset({"none", "host", "pasta"}))
+
+
+def _publish(field: str, value: object) -> tuple[str, ...]:
+    entries = _check.words(field, value)
+    if entries:
+        from crabcan import pasta
+
+        for i, entry in enumerate(entries):
+            pasta.parse_publish(f"{field}[{i}]", entry)
+    return entries
+
+
+def _hostname(field: str, hostname: object) -> str:
+    name = _check.text(field, hostname)
     if not name or len(os.fsencode(name)) > MAX_HOSTNAME:
-        raise invalid("hostname", name, f"give 1 to {MAX_HOSTNAME} bytes")
+        raise invalid(field, name, f"give 1 to {MAX_HOSTNAME} bytes")
     return name
 
 
-def _env(env: Mapping[str, str] | None, uid: int, root: str | None) -> tuple[tuple[str, str], ...]:
-    if env is None:
-        return tuple(defaults.environment(uid, root).items())
+def _env(field: str, env: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(env, Mapping):
+        raise _check.wrong_type(field, env, "a mapping of names to values")
     pairs = []
     for key, value in env.items():
-        name = _text("env", key)
+        name = _check.text(field, key)
         if not name or "=" in name:
-            raise invalid("env", name, "a name is not empty and has no '='")
-        pairs.append((name, _text(f"env[{name!r}]", value)))
+            raise invalid(field, name, "a name is not empty and has no '='")
+        pairs.append((name, _check.text(f"{field}[{name!r}]", value)))
     return tuple(pairs)
+
+
+def _cwd(field: str, cwd: object) -> str:
+    path = _check.text(field, cwd)
+    if not path.startswith("/"):
+        raise invalid(field, path, "give an absolute path inside the container")
+    return path
+
+
+def _capabilities(field: str, value: object) -> tuple[str, ...]:
+    given = _check.words(field, value)
+    if not given:
+        return ()
+    from crabcan import capabilities
+
+    return capabilities.names_of(capabilities.mask_of(given))
+
+
+def _seccomp(field: str, value: object) -> str:
+    if value in ("default", "off"):
+        return str(value)
+    return _check.existing(field, value)
+
+
+def _landlock(field: str, value: object) -> Landlock:
+    from crabcan.landlock import Landlock
+
+    if not isinstance(value, Landlock):
+        raise _check.wrong_type(field, value, "a crabcan.Landlock")
+    return value
+
+
+def _limits(field: str, value: object) -> Limits:
+    from crabcan.limits import Limits
+
+    if not isinstance(value, Limits):
+        raise _check.wrong_type(field, value, "a crabcan.Limits")
+    return value
+
+
+def _rlimits(field: str, value: object) -> tuple[tuple[str, int, int], ...]:
+    from crabcan import rlimits
+
+    return rlimits.checked(field, value)
+
+
+def _cpu_affinity(field: str, value: object) -> tuple[int, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise _check.wrong_type(field, value, "a list of CPU numbers")
+    cpus = sorted(_check.integer(f"{field}[{i}]", cpu, 0, MAX_CPU) for i, cpu in enumerate(value))
+    if not cpus:
+        raise invalid(field, (), "give the numbers of the CPUs to run on")
+    return tuple(dict.fromkeys(cpus))
+
+
+def _between(low: int, high: int) -> Callable[[str, object], int]:
+    return lambda field, value: _check.integer(field, value, low, high)
+
+
+_CHECKS: dict[str, Callable[[str, object], object]] = {
+    "root": _root,
+    "root_writable": _check.flag,
+    "root_idmap": _check.flag,
+    "mounts": _mounts,
+    "default_mounts": _check.flag,
+    "uid": _check.identity,
+    "gid": _check.identity,
+    "groups": _groups,
+    "user": _check.text,
+    "userns": _userns,
+    "namespaces": _namespaces,
+    "network": _network,
+    "publish": _publish,
+    "hostname": _hostname,
+    "env": _env,
+    "cwd": _cwd,
+    "umask": _between(0, 0o777),
+    "capabilities": _capabilities,
+    "seccomp": _seccomp,
+    "allow_syscalls": _check.words,
+    "deny_syscalls": _check.words,
+    "landlock": _landlock,
+    "limits": _limits,
+    "rlimits": _rlimits,
+    "nice": _between(-20, 19),
+    "oom_score_adj": _between(-1000, 1000),
+    "cpu_affinity": _cpu_affinity,
+    "channel": _check.flag,
+}
+
+# None: it follows from the others, or nothing is changed.
+_DEFAULTS: dict[str, object] = {
+    "root": None,
+    "root_writable": False,
+    "root_idmap": True,
+    "mounts": (),
+    "default_mounts": True,
+    "uid": 0,
+    "gid": None,
+    "groups": (),
+    "user": None,
+    "userns": "auto",
+    "namespaces": (),
+    "network": "none",
+    "publish": (),
+    "hostname": None,
+    "env": None,
+    "cwd": "/",
+    "umask": 0o022,
+    "capabilities": (),
+    "seccomp": "default",
+    "allow_syscalls": (),
+    "deny_syscalls": (),
+    "landlock": None,
+    "limits": None,
+    "rlimits": (),
+    "nice": None,
+    "oom_score_adj": defaults.OOM_SCORE_ADJ,
+    "cpu_affinity": (),
+    "channel": True,
+}

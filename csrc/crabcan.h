@@ -43,6 +43,22 @@ struct crab_mount {
 	const char *source;
 	const char *target;
 	const char *data;
+	const char *upper;
+	uint32_t size; /* of a file's content, which is `source` */
+	uint32_t base;
+};
+
+/* Paths for the first two kinds of enum crab_landlock_kind, else ports. */
+struct crab_landlock {
+	enum crab_landlock_kind kind;
+	const char *path;
+	uint16_t port;
+};
+
+/* Items that need no look inside: `count` of the size that plan.h tells. */
+struct crab_items {
+	const void *items;
+	size_t count;
 };
 
 /* Lists of strings end with NULL. Strings that are not given are NULL. */
@@ -61,6 +77,20 @@ struct crab_spec {
 	const char *const *environ;
 	const struct crab_mount *mounts;
 	size_t mount_count;
+	uint64_t capabilities; /* a bit each, capabilities(7) */
+	struct crab_items groups;
+	struct crab_items rlimits;
+	struct crab_items affinity;
+	struct crab_items seccomp_arguments;
+	struct crab_items seccomp;
+	struct crab_items joins;
+	const struct crab_landlock *landlock;
+	size_t landlock_count;
+	uint64_t landlock_access;
+	uint64_t landlock_ports;
+	uint32_t umask;
+	int32_t nice;
+	int32_t oom_score_adj;
 };
 
 struct crab_plan;
@@ -72,6 +102,8 @@ const struct crab_plan_header *crab_plan_header(const struct crab_plan *plan);
 /* A step's name and text; NULL for a number that is none. */
 const char *crab_step_name(uint32_t step);
 const char *crab_step_text(uint32_t step);
+/* How often the plan takes a step: once for most, 0 if it does not apply. */
+uint32_t crab_plan_step_count(const struct crab_plan *plan, uint32_t step);
 /* The object that a step works on, "bind /src on /dst"; empty if it has none.
  */
 void crab_plan_describe(const struct crab_plan *plan, uint32_t step,
@@ -80,16 +112,24 @@ void crab_plan_describe(const struct crab_plan *plan, uint32_t step,
 struct crab_launch {
 	int stdio[3];
 	int channel; /* the payload's end of a crab_socketpair(), or -1 */
+	int cgroup;  /* the v2 group to be born in (CLONE_INTO_CGROUP), or -1 */
+	/* Of the files of the namespaces that the plan joins, setns(2). */
+	const int *joins;
+	size_t join_count;
 };
 
 struct crab_process;
 
 /*
- * Returns once the child runs and may go on; its reports tell the rest. The
- * descriptors in `how` stay the caller's.
+ * Returns once the child is in its namespaces with its ids mapped, and waits
+ * to be told to go on: what else must be done to it from outside, such as
+ * putting it into groups of cgroup v1, is done then. The descriptors in `how`
+ * stay the caller's.
  */
 int crab_launch(struct crab_plan *plan, const struct crab_launch *how,
 		struct crab_process **ret, struct crab_error *error);
+/* Lets the child go on; its reports tell the rest. */
+int crab_process_go_on(struct crab_process *process, struct crab_error *error);
 /* Kills the container if it lives, reaps it, and frees what it held. */
 void crab_process_destroy(struct crab_process *process);
 pid_t crab_process_pid(const struct crab_process *process);
@@ -99,11 +139,21 @@ void crab_process_sockets(const struct crab_process *process, int ret[2]);
 /* kill(2) by pidfd; -1 with errno, ESRCH once it has been reaped. */
 int crab_process_signal(struct crab_process *process, int signum);
 
+/*
+ * Asks init to kill all that is inside and to end, so that what it has used is
+ * counted. Whoever cannot rely on init sends SIGKILL.
+ */
+void crab_process_end(struct crab_process *process);
+
 /* How a container ended. */
 struct crab_status {
 	bool reported; /* by init; else read off init's own end */
 	int code;      /* CLD_EXITED, CLD_KILLED or CLD_DUMPED, waitid(2) */
 	int status;    /* the exit code or the signal */
+	/* Of all that ran inside and was waited for, getrusage(2). */
+	int64_t user_time; /* nanoseconds */
+	int64_t system_time;
+	int64_t peak_memory; /* bytes, of the largest process; 0: unknown */
 };
 
 enum crab_poll {
@@ -134,6 +184,11 @@ int crab_process_wait_fd(const struct crab_process *process,
  */
 int crab_block(int fd, int64_t deadline);
 int64_t crab_now(void);
+
+/* A regular file of a root that may be hostile, to read; -1 with errno. */
+int crab_open_inside(const char *root, const char *path);
+/* The version of landlock(7)'s interface, 0 where there is none. */
+int crab_landlock_version(void);
 
 /* The seed's socket pair: AF_UNIX, SOCK_SEQPACKET, close-on-exec. */
 int crab_socketpair(int ret[2]);

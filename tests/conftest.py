@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gc
+import glob
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import crabcan
+from crabcan import cgroup
 
 # The programs that tests start import the installed package, not the checkout they may stand in.
 os.environ["PYTHONSAFEPATH"] = "1"
@@ -27,13 +32,33 @@ def busybox_root(tmp_path: Path) -> Path:
     return root
 
 
+Inside = Callable[..., str]
+
+
+@pytest.fixture
+def inside() -> Inside:
+    """A function that runs a script in a container and gives its output; it must succeed."""
+
+    def run(script: str, **options: Any) -> str:
+        done = crabcan.run(["sh", "-c", script], capture_output=True, text=True, **options)
+        assert done.returncode == 0, done
+        return str(done.stdout)
+
+    return run
+
+
 class Machine:
-    """What a container could leave behind: descriptors, children, mounts, temporary files."""
+    """What a container could leave: descriptors, children, mounts, groups, temporary files."""
 
     def __init__(self) -> None:
         self.descriptors = self._descriptors()
         self.children = self._children()
         self.mounts = len(Path("/proc/self/mountinfo").read_text().splitlines())
+        self.groups = {
+            path
+            for hierarchy in cgroup.hierarchies().values()
+            for path in glob.glob(f"{hierarchy.own}/{cgroup.PREFIX}-{os.getpid()}-*")
+        }
         self.temporary = {name for name in os.listdir("/tmp") if "crab" in name}
 
     @staticmethod

@@ -3,6 +3,7 @@
 #define CRABCAN_HOST_CLEANUP_H
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* Closes without disturbing errno, which a failure is just being told by. */
@@ -22,6 +23,14 @@ static inline void cleanup_close(const int *fd)
 
 /* Closes the descriptor at the end of its scope, unless steal_fd() took it. */
 #define _cleanup_close_ __attribute__((cleanup(cleanup_close)))
+
+static inline void cleanup_free(void *pointer)
+{
+	free(*(void **)pointer);
+}
+
+/* Frees the pointer at the end of its scope. */
+#define _cleanup_free_ __attribute__((cleanup(cleanup_free)))
 
 static inline int steal_fd(int *fd)
 {

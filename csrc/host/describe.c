@@ -22,29 +22,61 @@ const char *crab_step_text(uint32_t step)
 	return step < CRAB_STEP_COUNT ? steps[step].text : NULL;
 }
 
+/* The n-th mount that others count from. */
+static const struct crab_plan_mount *
+nth_base(const struct crab_plan_header *plan, uint32_t n)
+{
+	const struct crab_plan_mount *mounts = crab_plan_mounts(plan);
+
+	for (uint32_t i = 0; i < plan->mount_count; i++)
+		if ((mounts[i].flags & CRAB_MOUNT_BASE) && --n == 0)
+			return &mounts[i];
+	return NULL;
+}
+
+static void mount_target(const struct crab_plan_header *plan,
+			 const struct crab_plan_mount *mount, char *buffer,
+			 size_t size)
+{
+	const struct crab_plan_mount *base =
+		mount->base ? nth_base(plan, mount->base) : NULL;
+
+	snprintf(buffer, size, "%s%s%s",
+		 base ? crab_plan_string(plan, base->target) : "",
+		 base ? "/" : "", crab_plan_string(plan, mount->target));
+}
+
+/* What and where, in words. */
 static void describe_mount(const struct crab_plan_header *plan, uint32_t index,
 			   char *buffer, size_t size)
 {
+	static const char *const forms[CRAB_MOUNT_KINDS] = {
+		[CRAB_MOUNT_BIND] = "bind %s on %s",
+		[CRAB_MOUNT_FILESYSTEM] = "%s on %s",
+		[CRAB_MOUNT_OVERLAY] = "overlay over %s on %s",
+		[CRAB_MOUNT_FILE] = "%sfile %s",
+		[CRAB_MOUNT_DIRECTORY] = "%sdirectory %s",
+		[CRAB_MOUNT_SYMLINK] = "link to %s on %s",
+		[CRAB_MOUNT_MASK] = "%smask over %s",
+		[CRAB_MOUNT_PROTECT] = "%sread-only %s",
+	};
+
 	if (index >= plan->mount_count)
 		return;
 	const struct crab_plan_mount *mount = &crab_plan_mounts(plan)[index];
 	const char *source = crab_plan_string(plan, mount->source);
-	const char *target = crab_plan_string(plan, mount->target);
+	char target[4096];
 
-	switch (mount->kind) {
-	case CRAB_MOUNT_BIND:
-		snprintf(buffer, size, "bind %s on %s", source, target);
-		break;
-	case CRAB_MOUNT_FILESYSTEM:
-		snprintf(buffer, size, "%s on %s", source, target);
-		break;
-	case CRAB_MOUNT_DIRECTORY:
-		snprintf(buffer, size, "directory %s", target);
-		break;
-	case CRAB_MOUNT_SYMLINK:
-		snprintf(buffer, size, "link %s to %s", target, source);
-		break;
-	}
+	if (mount->kind == CRAB_MOUNT_FILE)
+		source = "";
+	else if (mount->kind == CRAB_MOUNT_OVERLAY && !source)
+		source = "what is there";
+	mount_target(plan, mount, target, sizeof(target));
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(buffer, size, forms[mount->kind], source ? source : "",
+		 target);
+#pragma GCC diagnostic pop
 }
 
 /* Which string of the plan a step works on, where it is just one. */
@@ -76,6 +108,43 @@ static const char *step_object(const struct crab_plan_header *plan,
 	}
 }
 
+static void describe_landlock(const struct crab_plan_header *plan,
+			      uint32_t index, char *buffer, size_t size)
+{
+	const struct crab_plan_landlock *rules =
+		crab_plan_items(plan, plan->landlock);
+
+	if (index >= plan->landlock.count)
+		return;
+	if (rules[index].kind <= CRAB_LANDLOCK_WRITE)
+		snprintf(buffer, size, "for %s",
+			 crab_plan_string(plan, rules[index].path));
+	else
+		snprintf(buffer, size, "for port %llu",
+			 (unsigned long long)rules[index].port);
+}
+
+static void describe_rlimit(const struct crab_plan_header *plan, uint32_t index,
+			    char *buffer, size_t size)
+{
+	/* asm-generic/resource.h */
+	static const char *const names[] = {
+		"cpu",	    "fsize", "data",   "stack",
+		"core",	    "rss",   "nproc",  "nofile",
+		"memlock",  "as",    "locks",  "sigpending",
+		"msgqueue", "nice",  "rtprio", "rttime",
+	};
+	const struct crab_plan_rlimit *limits =
+		crab_plan_items(plan, plan->rlimits);
+
+	if (index >= plan->rlimits.count ||
+	    limits[index].resource >= sizeof(names) / sizeof(names[0]))
+		return;
+	snprintf(buffer, size, "%s to %lld, at most %lld",
+		 names[limits[index].resource], (long long)limits[index].soft,
+		 (long long)limits[index].hard);
+}
+
 void crab_plan_describe(const struct crab_plan *plan, uint32_t step,
 			uint32_t index, char *buffer, size_t size)
 {
@@ -84,9 +153,80 @@ void crab_plan_describe(const struct crab_plan *plan, uint32_t step,
 	buffer[0] = '\0';
 	if (step == CRAB_STEP_MOUNT)
 		describe_mount(header, index, buffer, size);
+	else if (step == CRAB_STEP_IDMAP && index > 0)
+		describe_mount(header, index - 1, buffer, size);
+	else if (step == CRAB_STEP_IDMAP)
+		snprintf(buffer, size, "the root %s",
+			 step_object(header, CRAB_STEP_ROOT));
+	else if (step == CRAB_STEP_LANDLOCK)
+		describe_landlock(header, index, buffer, size);
+	else if (step == CRAB_STEP_RLIMIT)
+		describe_rlimit(header, index, buffer, size);
 	else if (step == CRAB_STEP_IDS)
 		snprintf(buffer, size, "uid %u, gid %u", header->uid,
 			 header->gid);
+	else if (step == CRAB_STEP_CAPABILITIES)
+		snprintf(buffer, size, "0x%llx",
+			 (unsigned long long)header->capabilities);
+	else if (step == CRAB_STEP_OOM_SCORE)
+		snprintf(buffer, size, "to %d", header->oom_score_adj);
+	else if (step == CRAB_STEP_NICE)
+		snprintf(buffer, size, "to %d", header->nice);
+	else if (step == CRAB_STEP_SECCOMP)
+		snprintf(buffer, size, "of %u instructions",
+			 header->seccomp_arguments.count +
+				 header->seccomp.count);
 	else
 		snprintf(buffer, size, "%s", step_object(header, step));
+}
+
+static uint32_t count_idmapped(const struct crab_plan_header *plan)
+{
+	const uint32_t either = CRAB_MOUNT_IDMAP | CRAB_MOUNT_IDMAP_IF_POSSIBLE;
+	uint32_t count = (plan->flags & CRAB_PLAN_ROOT_IDMAP) != 0;
+
+	for (uint32_t i = 0; i < plan->mount_count; i++)
+		count += (crab_plan_mounts(plan)[i].flags & either) != 0;
+	return count;
+}
+
+uint32_t crab_plan_step_count(const struct crab_plan *plan, uint32_t step)
+{
+	const struct crab_plan_header *h = crab_plan_header(plan);
+	const struct {
+		uint32_t step;
+		uint32_t count;
+	} table[] = {
+		{ CRAB_STEP_ENTER, h->joins.count > 0 },
+		{ CRAB_STEP_JOIN, h->joins.count },
+		{ CRAB_STEP_SETGROUPS,
+		  !!(h->flags & CRAB_PLAN_DENY_SETGROUPS) },
+		{ CRAB_STEP_GID_MAP, !!(h->flags & CRAB_PLAN_USER_NAMESPACE) },
+		{ CRAB_STEP_UID_MAP, !!(h->flags & CRAB_PLAN_USER_NAMESPACE) },
+		{ CRAB_STEP_IDMAP, count_idmapped(h) > 0 },
+		{ CRAB_STEP_KEEP_CAPS, h->uid != 0 },
+		{ CRAB_STEP_OOM_SCORE, !!(h->flags & CRAB_PLAN_OOM_SCORE) },
+		{ CRAB_STEP_INIT_IDS, !!(h->flags & CRAB_PLAN_INIT_ROOT) },
+		{ CRAB_STEP_CGROUP_NAMESPACE,
+		  !!(h->flags & CRAB_PLAN_CGROUP_NAMESPACE) },
+		{ CRAB_STEP_HOSTNAME, h->hostname != CRAB_PLAN_NONE },
+		{ CRAB_STEP_LOOPBACK, !!(h->flags & CRAB_PLAN_LOOPBACK) },
+		{ CRAB_STEP_MOUNT, h->mount_count },
+		{ CRAB_STEP_ROOT_READONLY,
+		  !(h->flags & CRAB_PLAN_ROOT_WRITABLE) },
+		{ CRAB_STEP_NICE, !!(h->flags & CRAB_PLAN_NICE) },
+		{ CRAB_STEP_AFFINITY, h->affinity.count > 0 },
+		{ CRAB_STEP_LANDLOCK, h->landlock_access || h->landlock_ports },
+		{ CRAB_STEP_RLIMIT, h->rlimits.count },
+		{ CRAB_STEP_SECCOMP,
+		  h->seccomp_arguments.count + h->seccomp.count > 0 },
+	};
+
+	if ((h->flags & CRAB_PLAN_NO_MOUNTS) && step >= CRAB_STEP_PRIVATE &&
+	    step <= CRAB_STEP_ROOT_READONLY)
+		return 0;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].step == step)
+			return table[i].count;
+	return 1;
 }

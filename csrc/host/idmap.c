@@ -2,8 +2,11 @@
 #include "idmap.h"
 
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "cleanup.h"
 #include "error.h"
@@ -21,11 +24,58 @@ static int write_proc(pid_t pid, const char *file, const char *text)
 	return write(fd, text, strlen(text)) < 0 ? -1 : 0;
 }
 
+#define MAX_WORDS 64
+
+/* "newuidmap PID 0 1000 1 1 100000 65536", from the text of the map. */
+static int run_helper(const char *program, pid_t pid, const char *map)
+{
+	char *argv[MAX_WORDS + 1] = { NULL };
+	char *const no_environ[] = { NULL };
+	char number[16];
+	int count = 2;
+	pid_t helper;
+	int status;
+
+	_cleanup_free_ char *copy = strdup(map);
+
+	if (!copy)
+		return -1;
+	snprintf(number, sizeof(number), "%d", (int)pid);
+	argv[0] = (char *)(uintptr_t)program;
+	argv[1] = number;
+	for (char *rest = copy, *word;
+	     count < MAX_WORDS && (word = strtok_r(rest, " \n", &rest));)
+		argv[count++] = word;
+	errno = posix_spawnp(&helper, program, NULL, NULL, argv, no_environ);
+	if (errno)
+		return -1;
+	while (waitpid(helper, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	/* It has said on stderr what the matter is. */
+	errno = EPERM;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
+
+static int write_by_helpers(const struct crab_plan_header *plan, pid_t pid,
+			    struct crab_error *error)
+{
+	if (run_helper("newgidmap", pid,
+		       crab_plan_string(plan, plan->gid_map)) < 0)
+		return crab_fail(error, CRAB_STEP_GID_MAP);
+	if (run_helper("newuidmap", pid,
+		       crab_plan_string(plan, plan->uid_map)) < 0)
+		return crab_fail(error, CRAB_STEP_UID_MAP);
+	return 0;
+}
+
 int idmap_write(const struct crab_plan_header *plan, pid_t pid,
 		struct crab_error *error)
 {
 	if (!(plan->flags & CRAB_PLAN_USER_NAMESPACE))
 		return 0;
+	if (plan->flags & CRAB_PLAN_NEWIDMAP)
+		return write_by_helpers(plan, pid, error);
 	/* Without privilege the kernel wants this first (CVE-2014-8989). */
 	if ((plan->flags & CRAB_PLAN_DENY_SETGROUPS) &&
 	    write_proc(pid, "setgroups", "deny") < 0)

@@ -19,6 +19,9 @@
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND 0x100000000ULL
 #endif
+#ifndef CLONE_INTO_CGROUP /* 5.7 */
+#define CLONE_INTO_CGROUP 0x200000000ULL
+#endif
 
 static struct crab_process *process_create(void)
 {
@@ -39,11 +42,13 @@ static struct crab_process *process_create(void)
  * may not take a memory that is the caller's too. init begins with them
  * blocked, as it needs them.
  */
-static long clone_child(struct crab_process *process, uint64_t namespaces)
+static long clone_child(struct crab_process *process, uint64_t namespaces,
+			int cgroup)
 {
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
-			 namespaces,
+			 (cgroup >= 0 ? CLONE_INTO_CGROUP : 0) | namespaces,
+		.cgroup = cgroup >= 0 ? (unsigned int)cgroup : 0,
 		.pidfd = (uintptr_t)&process->pidfd,
 		.exit_signal = SIGCHLD,
 		.stack = (uintptr_t)process->stack,
@@ -61,10 +66,10 @@ static long clone_child(struct crab_process *process, uint64_t namespaces)
 	return pid;
 }
 
-static int clone_into_namespaces(struct crab_process *process,
-				 uint64_t namespaces, struct crab_error *error)
+static int clone_into(struct crab_process *process, uint64_t namespaces,
+		      int cgroup, struct crab_error *error)
 {
-	long pid = clone_child(process, namespaces);
+	long pid = clone_child(process, namespaces, cgroup);
 
 	if (pid < 0) {
 		errno = (int)-pid;
@@ -79,6 +84,57 @@ static int let_go_on(struct crab_process *process, struct crab_error *error)
 	if (crab_send_bool(process->control, true) < 0)
 		return crab_fail(error, CRAB_STEP_HANDSHAKE);
 	return 0;
+}
+
+/* The namespaces to join and the trees: what the child gets besides. */
+static int collect_extra(struct crab_process *process,
+			 const struct crab_launch *how,
+			 struct crab_error *error)
+{
+	struct stage0 *stage0 = &process->stage0;
+	size_t count = how->join_count + process->trees.count;
+
+	stage0->extra = calloc(count + 1, sizeof(int));
+	if (!stage0->extra)
+		return crab_fail(error, CRAB_STEP_DESCRIPTORS);
+	if (how->join_count)
+		memcpy(stage0->extra, how->joins,
+		       how->join_count * sizeof(int));
+	if (process->trees.count)
+		memcpy(stage0->extra + how->join_count, process->trees.fds,
+		       process->trees.count * sizeof(int));
+	stage0->extra_count = (int)count;
+	return 0;
+}
+
+/*
+ * Whether the exec of init would take its capabilities: it is no root in the
+ * user namespace that it is born in (capabilities(7)).
+ */
+static bool init_is_no_root(const struct crab_plan_header *plan)
+{
+	return (plan->clone_flags & CLONE_NEWUSER) && plan->joins.count == 0 &&
+	       (plan->uid != 0 || (plan->flags & CRAB_PLAN_INIT_ROOT));
+}
+
+/*
+ * Namespaces are joined by a process of its own, which clones init and is
+ * gone: entering a user namespace changes credentials, which may not be done
+ * in memory that is the caller's (enter.c).
+ */
+static int clone_child_of_plan(struct crab_process *process,
+			       const struct crab_launch *how,
+			       struct crab_error *error)
+{
+	const struct crab_plan_header *plan = process->plan;
+
+	if (plan->joins.count == 0)
+		return clone_into(process, plan->clone_flags, how->cgroup,
+				  error);
+	if (clone_into(process, 0, how->cgroup, error) < 0 ||
+	    let_go_on(process, error) < 0)
+		return -1;
+	return process_receive_init(process, error);
 }
 
 static int launch(struct crab_process *process, struct crab_plan *plan,
@@ -102,6 +158,7 @@ static int launch(struct crab_process *process, struct crab_plan *plan,
 
 	if (caller < 0)
 		return crab_fail(error, CRAB_STEP_PIDFD);
+	process->plan = plan->header;
 	process->stage0 = (struct stage0){
 		.fds = { [CRAB_FD_STDIN] = how->stdio[0],
 			 [CRAB_FD_STDOUT] = how->stdio[1],
@@ -112,15 +169,14 @@ static int launch(struct crab_process *process, struct crab_plan *plan,
 			 [CRAB_FD_CALLER] = caller },
 		.caller_control = process->control,
 		.init = init,
-		.keep_caps = plan->header->uid != 0 &&
-			     (plan->header->flags & CRAB_PLAN_USER_NAMESPACE),
+		.keep_caps = init_is_no_root(plan->header),
 	};
-	if (clone_into_namespaces(process, plan->header->clone_flags, error) <
-		    0 ||
-	    idmap_write(plan->header, process->pid, error) < 0 ||
-	    let_go_on(process, error) < 0)
+	if (trees_open(plan->header, &process->trees, error) < 0 ||
+	    collect_extra(process, how, error) < 0 ||
+	    clone_child_of_plan(process, how, error) < 0 ||
+	    idmap_write(plan->header, process->pid, error) < 0)
 		return -1;
-	return 0;
+	return trees_idmap(plan->header, &process->trees, process->pid, error);
 }
 
 int crab_launch(struct crab_plan *plan, const struct crab_launch *how,
@@ -136,4 +192,11 @@ int crab_launch(struct crab_plan *plan, const struct crab_launch *how,
 	}
 	*ret = process;
 	return 0;
+}
+
+int crab_process_go_on(struct crab_process *process, struct crab_error *error)
+{
+	/* The child has its own descriptors of them. */
+	trees_close(&process->trees);
+	return let_go_on(process, error);
 }

@@ -2,6 +2,8 @@
 #include "plan.h"
 
 #include <limits.h>
+#include <linux/filter.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,9 +77,15 @@ static uint32_t put_mounts(struct writer *w, const struct crab_mount *mounts,
 			.kind = mounts[i].kind,
 			.flags = mounts[i].flags,
 			.mode = mounts[i].mode,
-			.source = put_string(w, mounts[i].source),
+			.source = mounts[i].kind == CRAB_MOUNT_FILE
+					  ? put(w, mounts[i].source,
+						mounts[i].size + 1, 1)
+					  : put_string(w, mounts[i].source),
 			.target = put_string(w, mounts[i].target),
 			.data = put_string(w, mounts[i].data),
+			.upper = put_string(w, mounts[i].upper),
+			.size = mounts[i].size,
+			.base = mounts[i].base,
 		};
 
 		if (w->buffer)
@@ -85,6 +93,47 @@ static uint32_t put_mounts(struct writer *w, const struct crab_mount *mounts,
 			       sizeof(mount));
 	}
 	return first;
+}
+
+static struct crab_plan_array
+put_array(struct writer *w, struct crab_items array, size_t item_size)
+{
+	return (struct crab_plan_array){
+		.offset = array.count
+				  ? put(w, array.items, array.count * item_size,
+					sizeof(uint64_t))
+				  : CRAB_PLAN_NONE,
+		.count = (uint32_t)array.count,
+	};
+}
+
+static struct crab_plan_array put_landlock(struct writer *w,
+					   const struct crab_spec *spec)
+{
+	struct crab_plan_array array = { 0 };
+
+	for (size_t i = 0; i < spec->landlock_count; i++) {
+		struct crab_plan_landlock rule = {
+			.kind = spec->landlock[i].kind,
+			.path = CRAB_PLAN_NONE,
+			.port = spec->landlock[i].port,
+		};
+		uint32_t at = put(w, &rule, sizeof(rule), sizeof(uint64_t));
+
+		if (i == 0)
+			array.offset = at;
+		array.count++;
+	}
+	for (size_t i = 0; i < spec->landlock_count; i++) {
+		uint32_t path = put_string(w, spec->landlock[i].path);
+		size_t at = array.offset +
+			    i * sizeof(struct crab_plan_landlock) +
+			    offsetof(struct crab_plan_landlock, path);
+
+		if (w->buffer)
+			memcpy(w->buffer + at, &path, sizeof(path));
+	}
+	return array;
 }
 
 static void write_plan(struct writer *w, const struct crab_spec *spec)
@@ -97,6 +146,12 @@ static void write_plan(struct writer *w, const struct crab_spec *spec)
 		.uid = spec->uid,
 		.gid = spec->gid,
 		.mount_count = (uint32_t)spec->mount_count,
+		.capabilities = spec->capabilities,
+		.landlock_access = spec->landlock_access,
+		.landlock_ports = spec->landlock_ports,
+		.umask = spec->umask,
+		.nice = spec->nice,
+		.oom_score_adj = spec->oom_score_adj,
 	};
 
 	put(w, &header, sizeof(header), sizeof(uint64_t));
@@ -109,19 +164,58 @@ static void write_plan(struct writer *w, const struct crab_spec *spec)
 	header.executables = put_list(w, spec->executables);
 	header.argv = put_list(w, spec->argv);
 	header.environ = put_list(w, spec->environ);
+	header.groups = put_array(w, spec->groups, sizeof(uint32_t));
+	header.rlimits =
+		put_array(w, spec->rlimits, sizeof(struct crab_plan_rlimit));
+	header.affinity = put_array(w, spec->affinity, sizeof(uint64_t));
+	header.seccomp_arguments = put_array(w, spec->seccomp_arguments,
+					     sizeof(struct sock_filter));
+	header.seccomp =
+		put_array(w, spec->seccomp, sizeof(struct sock_filter));
+	header.landlock = put_landlock(w, spec);
+	header.joins = put_array(w, spec->joins, sizeof(uint64_t));
 	header.size = (uint32_t)w->size;
 	if (w->buffer)
 		memcpy(w->buffer, &header, sizeof(header));
 }
 
+static bool mount_is_complete(const struct crab_mount *mount, uint32_t bases)
+{
+	static const bool needs_source[CRAB_MOUNT_KINDS] = {
+		[CRAB_MOUNT_BIND] = true,
+		[CRAB_MOUNT_FILESYSTEM] = true,
+		[CRAB_MOUNT_FILE] = true,
+		[CRAB_MOUNT_SYMLINK] = true,
+	};
+
+	return mount->kind < CRAB_MOUNT_KINDS && mount->target &&
+	       !(mount->flags & ~CRAB_MOUNT_ALL_FLAGS) &&
+	       mount->base <= bases &&
+	       (mount->source || !needs_source[mount->kind]);
+}
+
 static bool mounts_are_complete(const struct crab_spec *spec)
 {
+	uint32_t bases = 0;
+
 	for (size_t i = 0; i < spec->mount_count; i++) {
 		const struct crab_mount *mount = &spec->mounts[i];
 
-		if (mount->kind >= CRAB_MOUNT_KINDS || !mount->target ||
-		    (mount->flags & ~CRAB_MOUNT_ALL_FLAGS) ||
-		    (mount->kind != CRAB_MOUNT_DIRECTORY && !mount->source))
+		if (!mount_is_complete(mount, bases))
+			return false;
+		if (mount->flags & CRAB_MOUNT_BASE)
+			bases++;
+	}
+	return bases <= CRAB_MAX_BASES;
+}
+
+static bool landlock_is_complete(const struct crab_spec *spec)
+{
+	for (size_t i = 0; i < spec->landlock_count; i++) {
+		const struct crab_landlock *rule = &spec->landlock[i];
+
+		if (rule->kind >= CRAB_LANDLOCK_KINDS ||
+		    (rule->kind <= CRAB_LANDLOCK_WRITE && !rule->path))
 			return false;
 	}
 	return true;
@@ -133,7 +227,7 @@ static bool spec_is_complete(const struct crab_spec *spec)
 	       spec->argv[0] && spec->environ && spec->cwd &&
 	       (!(spec->flags & CRAB_PLAN_USER_NAMESPACE) ||
 		(spec->uid_map && spec->gid_map)) &&
-	       mounts_are_complete(spec);
+	       mounts_are_complete(spec) && landlock_is_complete(spec);
 }
 
 int crab_plan_create(const struct crab_spec *spec, struct crab_plan **ret,

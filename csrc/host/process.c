@@ -2,14 +2,18 @@
 #include "process.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "cleanup.h"
+#include "error.h"
 
 #ifndef P_PIDFD /* glibc before 2.36 */
 #define P_PIDFD 3
@@ -39,6 +43,13 @@ int crab_process_signal(struct crab_process *process, int signum)
 			    0);
 }
 
+void crab_process_end(struct crab_process *process)
+{
+	/* Our direction only: its last reports are still to come. */
+	if (process->control >= 0 && process->owner == getpid())
+		shutdown(process->control, SHUT_WR);
+}
+
 /* Numbers from inside are believed only where they can be true. */
 static bool report_is_sound(const struct crab_report *report, ssize_t size)
 {
@@ -66,9 +77,12 @@ static void take_end(struct crab_process *process,
 		     const struct crab_report *report)
 {
 	process->has_ended = true;
-	process->status = (struct crab_status){ .reported = true,
-						.code = report->code,
-						.status = report->status };
+	process->status = (struct crab_status){
+		.reported = true,
+		.code = report->code,
+		.status = report->status,
+		.peak_memory = (int64_t)report->peak_kib * 1024,
+	};
 }
 
 enum crab_poll crab_process_report(struct crab_process *process,
@@ -104,13 +118,26 @@ static void take_last_reports(struct crab_process *process)
 		;
 }
 
+static int64_t nanoseconds(struct timeval time)
+{
+	return (int64_t)time.tv_sec * 1000000000 + (int64_t)time.tv_usec * 1000;
+}
+
+static void take_usage(struct crab_status *status, const struct rusage *usage)
+{
+	status->user_time = nanoseconds(usage->ru_utime);
+	status->system_time = nanoseconds(usage->ru_stime);
+}
+
 enum crab_poll crab_process_poll(struct crab_process *process,
 				 struct crab_status *ret)
 {
 	if (!process->reaped) {
 		siginfo_t info = { 0 };
-		int result = waitid((idtype_t)P_PIDFD, (id_t)process->pidfd,
-				    &info, WEXITED | WNOHANG);
+		struct rusage usage = { 0 };
+		/* The system call knows a fifth argument, libc does not. */
+		long result = syscall(SYS_waitid, P_PIDFD, process->pidfd,
+				      &info, WEXITED | WNOHANG, &usage);
 
 		if (result == 0 && info.si_pid == 0)
 			return CRAB_POLL_NOTHING;
@@ -125,6 +152,7 @@ enum crab_poll crab_process_poll(struct crab_process *process,
 			process->status = (struct crab_status){
 				.code = info.si_code, .status = info.si_status
 			};
+		take_usage(&process->status, &usage);
 	}
 	*ret = process->status;
 	return CRAB_POLL_ENDED;
@@ -157,8 +185,94 @@ void crab_process_destroy(struct crab_process *process)
 	if (!process)
 		return;
 	end_process(process);
+	trees_close(&process->trees);
+	free(process->stage0.extra);
 	close_quietly(process->control);
 	close_quietly(process->pidfd);
 	free(process);
 	errno = saved;
+}
+
+/* The pid in the caller's own terms; -1 for what is no live pidfd. */
+static pid_t pid_of(int pidfd)
+{
+	char path[64];
+	char line[128];
+	int pid = -1;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	FILE *file = fopen(path, "re");
+
+	if (!file)
+		return -1;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "Pid: %d", &pid) == 1)
+			break;
+	fclose(file);
+	return pid;
+}
+
+/* One datagram with one descriptor, or a report of why there is none. */
+static int receive_descriptor(int control, struct crab_report *report,
+			      ssize_t *ret_size)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} ancillary = { 0 };
+	struct iovec data = { report, sizeof(*report) };
+	struct msghdr message = { .msg_iov = &data,
+				  .msg_iovlen = 1,
+				  .msg_control = ancillary.bytes,
+				  .msg_controllen = sizeof(ancillary.bytes) };
+	int fd = -1;
+
+	do
+		*ret_size = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
+	while (*ret_size < 0 && errno == EINTR);
+	struct cmsghdr *header = *ret_size < 0 ? NULL : CMSG_FIRSTHDR(&message);
+
+	if (header && header->cmsg_level == SOL_SOCKET &&
+	    header->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+	return fd;
+}
+
+static void become(struct crab_process *process, int pidfd, pid_t pid)
+{
+	end_process(process); /* the one that joined; it has nothing to do */
+	close_quietly(process->pidfd);
+	process->pidfd = pidfd;
+	process->pid = pid;
+}
+
+int process_receive_init(struct crab_process *process, struct crab_error *error)
+{
+	struct crab_report report;
+	ssize_t size;
+
+	for (;;) {
+		_cleanup_close_ int pidfd =
+			receive_descriptor(process->control, &report, &size);
+
+		if (pidfd >= 0) {
+			pid_t pid = pid_of(pidfd);
+
+			if (pid <= 0)
+				return crab_fail(error, CRAB_STEP_ENTER);
+			become(process, steal_fd(&pidfd), pid);
+			return 0;
+		}
+		if (size <= 0) {
+			errno = size < 0 ? errno : ECHILD;
+			return crab_fail(error, CRAB_STEP_ENTER);
+		}
+		if (report_is_sound(&report, size) &&
+		    report.type == CRAB_REPORT_FAILED) {
+			*error = (struct crab_error){ .step = report.step,
+						      .index = report.index,
+						      .errnum = report.error };
+			return -1;
+		}
+	}
 }

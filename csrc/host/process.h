@@ -6,6 +6,7 @@
 
 #include "../crabcan.h"
 #include "stage0.h"
+#include "trees.h"
 
 #define STAGE0_STACK 8192 /* it uses some hundred bytes */
 
@@ -18,9 +19,18 @@ struct crab_process {
 	bool has_ended; /* init's report of the payload's end has come */
 	bool reaped;
 	struct crab_status status;
+	const struct crab_plan_header *plan; /* the caller keeps it alive */
+	struct trees trees; /* until the child has been told to go on */
 	/* The child's until it has executed init. */
 	struct stage0 stage0;
 	_Alignas(16) char stack[STAGE0_STACK];
 };
+
+/*
+ * Takes init's pidfd from the process that has joined the plan's namespaces
+ * and cloned init, and reaps that process.
+ */
+int process_receive_init(struct crab_process *process,
+			 struct crab_error *error);
 
 #endif

@@ -27,8 +27,6 @@
 
 #include "poison.h"
 
-#define AFTER_FDS 16 /* first number that no fixed descriptor has */
-
 /* No sanitizer may call into its runtime from here. */
 #define STAGE0 __attribute__((no_sanitize("address", "undefined")))
 
@@ -70,35 +68,63 @@ static STAGE0 int told_to_go_on(int control, int caller)
 	return crab_boolean_decode(byte, size) == CRAB_TRUE;
 }
 
-/*
- * Gives every descriptor its number of enum crab_fd and leaves no other to
- * init. First all out of the way, then each into its place: a source may have
- * the number that another one needs.
- */
-static STAGE0 long place_descriptors(int fds[CRAB_FD_COUNT])
+/* The first number that no descriptor of init has. */
+static STAGE0 int after_fds(const struct stage0 *stage0)
 {
-	for (int i = 0; i < CRAB_FD_COUNT; i++) {
+	return CRAB_FD_COUNT + stage0->extra_count;
+}
+
+/* Out of the way: a source may have the number that another one needs. */
+static STAGE0 long move_up(int *fds, int count, int above)
+{
+	for (int i = 0; i < count; i++) {
 		if (fds[i] < 0)
 			continue;
 		long moved = raw_syscall(SYS_fcntl, fds[i], F_DUPFD_CLOEXEC,
-					 AFTER_FDS, 0, 0);
+					 above, 0, 0);
 
 		if (moved < 0)
 			return moved;
 		fds[i] = (int)moved;
 	}
-	for (int i = 0; i < CRAB_FD_COUNT; i++) {
+	return 0;
+}
+
+static STAGE0 long move_down(const int *fds, int count, int first)
+{
+	for (int i = 0; i < count; i++) {
 		if (fds[i] < 0) {
-			raw_syscall(SYS_close, i, 0, 0, 0, 0);
+			raw_syscall(SYS_close, first + i, 0, 0, 0, 0);
 			continue;
 		}
-		long placed = raw_syscall(SYS_dup3, fds[i], i, 0, 0, 0);
+		long placed = raw_syscall(SYS_dup3, fds[i], first + i, 0, 0, 0);
 
 		if (placed < 0)
 			return placed;
 	}
-	return raw_syscall(SYS_close_range, CRAB_FD_COUNT, ~0U,
-			   CLOSE_RANGE_CLOEXEC, 0, 0);
+	return 0;
+}
+
+/*
+ * Gives every descriptor its number of enum crab_fd and leaves no other to
+ * init.
+ */
+static STAGE0 long place_descriptors(struct stage0 *stage0)
+{
+	int above = after_fds(stage0);
+	long result = move_up(stage0->fds, CRAB_FD_COUNT, above);
+
+	if (result == 0)
+		result = move_up(stage0->extra, stage0->extra_count, above);
+	if (result == 0)
+		result = move_down(stage0->fds, CRAB_FD_COUNT, 0);
+	if (result == 0)
+		result = move_down(stage0->extra, stage0->extra_count,
+				   CRAB_FD_COUNT);
+	if (result < 0)
+		return result;
+	return raw_syscall(SYS_close_range, above, ~0U, CLOSE_RANGE_CLOEXEC, 0,
+			   0);
 }
 
 /*
@@ -143,11 +169,11 @@ STAGE0 void stage0_entry(void *argument)
 	/* The copy of init is above the fixed numbers, or it would be replaced.
 	 */
 	long init = raw_syscall(SYS_fcntl, stage0->init, F_DUPFD_CLOEXEC,
-				AFTER_FDS, 0, 0);
+				after_fds(stage0), 0, 0);
 
 	if (init < 0)
 		fail(control, CRAB_STEP_DESCRIPTORS, init);
-	long placed = place_descriptors(stage0->fds);
+	long placed = place_descriptors(stage0);
 
 	if (placed < 0)
 		fail(stage0->fds[CRAB_FD_CONTROL], CRAB_STEP_DESCRIPTORS,

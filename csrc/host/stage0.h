@@ -13,6 +13,8 @@ struct stage0 {
 	int caller_control; /* the caller's end, which the child must lose */
 	int init;	    /* the sealed init program */
 	int keep_caps; /* executed by an id that is not root: see stage0.c */
+	int *extra;    /* namespaces to join, then trees: see enum crab_fd */
+	int extra_count;
 };
 
 void stage0_entry(void *stage0) __attribute__((noreturn));

@@ -20,9 +20,16 @@ struct init {
 	const struct crab_plan_header *plan;
 	enum crab_step step; /* being taken, and its item */
 	uint32_t index;
-	int root;    /* the root mount, until the pivot */
+	int root; /* the root mount, until the pivot */
+	bool root_is_overlay;
+	uint32_t stacked; /* mounts on the old root, the new one among them */
+	int next_tree;	  /* of those that the caller has opened */
+	int scratch;	  /* a tmpfs that nobody sees, for files and overlays */
+	int bases[CRAB_MAX_BASES]; /* tops of the mounts with CRAB_MOUNT_BASE */
+	uint32_t base_count;
 	int signals; /* signalfd */
 	pid_t payload;
+	bool payload_ended;
 	long payload_error; /* written by the payload's process, before its exec
 			     */
 };
@@ -40,6 +47,13 @@ void send_report(struct crab_report *report);
 
 /* plan.c */
 long plan_open(struct init *init);
+/* enter.c */
+long namespaces_join(struct init *init);
+/* identity.c */
+long oom_score_set(struct init *init);
+long init_undumpable(struct init *init);
+long init_become_root(struct init *init);
+long cgroup_namespace_unshare(struct init *init);
 /* network.c */
 long loopback_up(struct init *init);
 /* root.c */
@@ -49,11 +63,28 @@ long root_pivot(struct init *init);
 long root_make_readonly(struct init *init);
 /* mounts.c */
 long mounts_make(struct init *init);
+/* filesystem.c: new file systems, attached nowhere yet */
+long filesystem_make(const char *type, const char *options, uint32_t flags);
+long overlay_make(int lower, int layer, uint32_t flags);
+long file_make(struct init *init, const struct crab_plan_mount *mount);
 /* target.c: a path inside the root, resolved so that it stays inside */
+long target_find(int root, const char *path);
 long target_open(int root, const char *path, bool directory);
 long target_open_parent(int root, const char *path, const char **ret_name);
 /* payload.c */
 long payload_spawn(struct init *init);
+/* privileges.c: what the payload's process gives up */
+long keyring_join(struct init *init);
+long nice_set(struct init *init);
+long affinity_set(struct init *init);
+long bounding_drop(struct init *init);
+long ids_set(struct init *init);
+long capabilities_set(struct init *init);
+long new_privileges_refuse(struct init *init);
+long rlimits_set(struct init *init);
+long seccomp_install(struct init *init);
+/* landlock.c */
+long landlock_restrict(struct init *init);
 /* supervise.c */
 long signals_take_over(struct init *init);
 int supervise(struct init *init);

@@ -6,8 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../plan/sys.h"
 #include "init.h"
-#include "sys.h"
 
 static long start_session(struct init *init)
 {
@@ -29,6 +29,11 @@ static long set_hostname(struct init *init)
 /* The order of isolation. */
 static const struct step order[] = {
 	{ CRAB_STEP_PLAN, plan_open },
+	{ CRAB_STEP_OOM_SCORE, oom_score_set },
+	{ CRAB_STEP_UNDUMPABLE, init_undumpable },
+	{ CRAB_STEP_JOIN, namespaces_join },
+	{ CRAB_STEP_INIT_IDS, init_become_root },
+	{ CRAB_STEP_CGROUP_NAMESPACE, cgroup_namespace_unshare },
 	{ CRAB_STEP_SIGNALS, signals_take_over },
 	{ CRAB_STEP_SESSION, start_session },
 	{ CRAB_STEP_HOSTNAME, set_hostname },
@@ -75,11 +80,26 @@ void begin_step(struct init *init, enum crab_step step, uint32_t index)
 		send_report(&report);
 }
 
+/* These begin a step for each of their items. */
+static bool is_many(enum crab_step step)
+{
+	return step == CRAB_STEP_MOUNT || step == CRAB_STEP_RLIMIT ||
+	       step == CRAB_STEP_JOIN;
+}
+
+/* In the caller's mount namespace nothing is mounted. */
+static bool is_left_out(const struct init *init, enum crab_step step)
+{
+	return init->plan && (init->plan->flags & CRAB_PLAN_NO_MOUNTS) &&
+	       step >= CRAB_STEP_PRIVATE && step <= CRAB_STEP_ROOT_READONLY;
+}
+
 long take_steps(struct init *init, const struct step *steps)
 {
 	for (; steps->take; steps++) {
-		/* The mounts begin a step each. */
-		if (steps->take != mounts_make)
+		if (is_left_out(init, steps->step))
+			continue;
+		if (!is_many(steps->step))
 			begin_step(init, steps->step, 0);
 		long result = steps->take(init);
 
@@ -103,7 +123,9 @@ static void report_failure(const struct init *init, long error)
 
 int main(void)
 {
-	struct init init = { .root = -1 };
+	struct init init = { .root = -1,
+			     .scratch = -1,
+			     .next_tree = CRAB_FD_COUNT };
 	long result = take_steps(&init, order);
 
 	if (result < 0) {

@@ -1,149 +1,203 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/stat.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "../plan/tree.h"
 #include "init.h"
-#include "sys.h"
 
-static uint64_t attributes(uint32_t flags)
+/* What the mount's target counts from. */
+static int base_of(const struct init *init, const struct crab_plan_mount *mount)
 {
-	static const struct {
-		uint32_t flag;
-		uint64_t attribute;
-	} table[] = {
-		{ CRAB_MOUNT_READONLY, MOUNT_ATTR_RDONLY },
-		{ CRAB_MOUNT_NOSUID, MOUNT_ATTR_NOSUID },
-		{ CRAB_MOUNT_NODEV, MOUNT_ATTR_NODEV },
-		{ CRAB_MOUNT_NOEXEC, MOUNT_ATTR_NOEXEC },
-	};
-	uint64_t result = 0;
-
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (flags & table[i].flag)
-			result |= table[i].attribute;
-	return result;
+	return mount->base ? init->bases[mount->base - 1] : init->root;
 }
 
-/* "key=value,key=value": one at a time, so that the kernel can refuse one. */
-static long configure(int context, const char *options)
+static const char *target_of(const struct init *init,
+			     const struct crab_plan_mount *mount)
 {
-	char copy[512];
-	char *rest = copy;
-
-	if (!options)
-		return 0;
-	if (strlen(options) >= sizeof(copy))
-		return -E2BIG;
-	strcpy(copy, options);
-	for (char *key; (key = strsep(&rest, ","));) {
-		char *value = strchr(key, '=');
-
-		if (value)
-			*value++ = '\0';
-		long set = value ? SYS(fsconfig, context, FSCONFIG_SET_STRING,
-				       key, value, 0)
-				 : SYS(fsconfig, context, FSCONFIG_SET_FLAG,
-				       key, NULL, 0);
-
-		if (set < 0)
-			return set;
-	}
-	return 0;
+	return crab_plan_string(init->plan, mount->target);
 }
 
-/* A new file system's mount, attached nowhere yet. */
-static long make_filesystem(const struct crab_plan_header *plan,
-			    const struct crab_plan_mount *mount)
+/* A tree of the host's: one that the caller has opened for us, or our own. */
+static long take_tree(struct init *init, uint32_t path, uint32_t flags)
 {
-	long context = SYS(fsopen, crab_plan_string(plan, mount->source),
-			   FSOPEN_CLOEXEC);
+	if (init->plan->flags & CRAB_PLAN_HOST_TREES)
+		return init->next_tree++;
+	return crab_tree_open(crab_plan_string(init->plan, path), flags);
+}
 
-	if (context < 0)
-		return context;
-	long result =
-		configure((int)context, crab_plan_string(plan, mount->data));
+/* Keeps the mount's top for later mounts to count from, or closes it. */
+static void keep(struct init *init, const struct crab_plan_mount *mount,
+		 int tree)
+{
+	if (mount->flags & CRAB_MOUNT_BASE)
+		init->bases[init->base_count++] = tree;
+	else
+		close(tree);
+}
 
-	if (result == 0)
-		result = SYS(fsconfig, (int)context, FSCONFIG_CMD_CREATE, NULL,
-			     NULL, 0);
-	if (result == 0)
-		result = SYS(fsmount, (int)context, FSMOUNT_CLOEXEC,
-			     attributes(mount->flags));
-	close((int)context);
-	return result;
+static bool is_same_place(int a, int b)
+{
+	struct statx first;
+	struct statx second;
+	const unsigned int want = STATX_INO | STATX_MNT_ID;
+
+	return SYS(statx, a, "", AT_EMPTY_PATH, want, &first) == 0 &&
+	       SYS(statx, b, "", AT_EMPTY_PATH, want, &second) == 0 &&
+	       first.stx_ino == second.stx_ino &&
+	       first.stx_mnt_id == second.stx_mnt_id;
 }
 
 /*
- * A copy of a part of the host's tree, attached nowhere yet. Recursive: in a
- * user namespace the kernel refuses to show what lies under a mount of the
- * host (mount_namespaces(7), locked mounts).
+ * A link in the root can lead back to its top: what is mounted there would
+ * cover nothing that the payload sees, and hide what lies below (root.c).
  */
-static long clone_tree(const struct crab_plan_header *plan,
-		       const struct crab_plan_mount *mount)
+static bool covers_root(const struct init *init,
+			const struct crab_plan_mount *mount, int target)
 {
-	struct mount_attr attr = { .attr_set = attributes(mount->flags) };
-	long tree = sys_open_tree(
-		AT_FDCWD, crab_plan_string(plan, mount->source),
-		OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-
-	if (tree < 0)
-		return tree;
-	long set = sys_mount_setattr((int)tree, AT_EMPTY_PATH | AT_RECURSIVE,
-				     &attr);
-
-	if (set < 0) {
-		close((int)tree);
-		return set;
-	}
-	return tree;
+	return mount->kind != CRAB_MOUNT_OVERLAY &&
+	       is_same_place(target, init->root);
 }
 
-static long is_directory(int fd)
+/* Attaches a mount where it belongs, making the place where it is missing. */
+static long attach(struct init *init, const struct crab_plan_mount *mount,
+		   int tree)
 {
-	struct stat st;
+	long result = sys_is_directory(tree);
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	return S_ISDIR(st.st_mode);
-}
+	if (result < 0)
+		return result;
+	long target = target_open(base_of(init, mount), target_of(init, mount),
+				  result);
 
-/* Attaches a detached mount at a path inside the root, and closes it. */
-static long attach(int root, int tree, const char *path)
-{
-	long result = is_directory(tree);
-
-	if (result >= 0) {
-		long target = target_open(root, path, result);
-
-		result = target;
-		if (target >= 0) {
-			result = sys_attach(tree, (int)target);
-			close((int)target);
-		}
-	}
-	close(tree);
+	if (target < 0)
+		return target;
+	result = covers_root(init, mount, (int)target)
+			 ? -EBUSY
+			 : sys_attach(tree, (int)target);
+	close((int)target);
 	return result;
 }
 
-static long make_directory(int root, const char *path, uint32_t mode)
+static long attach_and_keep(struct init *init,
+			    const struct crab_plan_mount *mount, long tree)
+{
+	if (tree < 0)
+		return tree;
+	long result = attach(init, mount, (int)tree);
+
+	keep(init, mount, (int)tree);
+	return result;
+}
+
+static long make_bind(struct init *init, const struct crab_plan_mount *mount)
+{
+	return attach_and_keep(init, mount,
+			       take_tree(init, mount->source, mount->flags));
+}
+
+static long make_filesystem(struct init *init,
+			    const struct crab_plan_mount *mount)
+{
+	const char *type = crab_plan_string(init->plan, mount->source);
+	const char *options = crab_plan_string(init->plan, mount->data);
+
+	return attach_and_keep(init, mount,
+			       filesystem_make(type, options, mount->flags));
+}
+
+static long make_file(struct init *init, const struct crab_plan_mount *mount)
+{
+	return attach_and_keep(init, mount, file_make(init, mount));
+}
+
+/* The layer that takes the changes: a kept one, or a tmpfs. */
+static long take_layer(struct init *init, const struct crab_plan_mount *mount)
+{
+	if (mount->upper != CRAB_PLAN_NONE)
+		return take_tree(init, mount->upper, mount->flags);
+	return filesystem_make("tmpfs",
+			       crab_plan_string(init->plan, mount->data),
+			       mount->flags);
+}
+
+/* The root is no longer what lies below an overlay on it. */
+static void replace_root(struct init *init, int tree)
+{
+	close(init->root);
+	init->root = fcntl(tree, F_DUPFD_CLOEXEC, 0);
+	init->root_is_overlay = true;
+	init->stacked += 2; /* its layer, and itself */
+}
+
+static long make_overlay_of(struct init *init,
+			    const struct crab_plan_mount *mount, int lower)
+{
+	const char *target = target_of(init, mount);
+	long layer = take_layer(init, mount);
+
+	if (layer < 0)
+		return layer;
+	long result = attach(init, mount, (int)layer);
+
+	if (result == 0)
+		result = overlay_make(lower, (int)layer, mount->flags);
+	close((int)layer);
+	if (result < 0)
+		return result;
+	long overlay = result;
+
+	result = attach(init, mount, (int)overlay);
+	if (result == 0 && !strcmp(target, "/"))
+		replace_root(init, (int)overlay);
+	keep(init, mount, (int)overlay);
+	return result;
+}
+
+/* The lower one lies at the target below it all, or is what was there. */
+static long make_overlay(struct init *init, const struct crab_plan_mount *mount)
+{
+	long lower;
+	long result = 0;
+
+	if (mount->source == CRAB_PLAN_NONE) {
+		lower = target_open(init->root, target_of(init, mount), true);
+	} else {
+		lower = take_tree(init, mount->source,
+				  mount->flags | CRAB_MOUNT_READONLY);
+		if (lower >= 0)
+			result = attach(init, mount, (int)lower);
+	}
+	if (lower < 0)
+		return lower;
+	if (result == 0)
+		result = make_overlay_of(init, mount, (int)lower);
+	close((int)lower);
+	return result;
+}
+
+static long make_directory(struct init *init,
+			   const struct crab_plan_mount *mount)
 {
 	const char *name;
-	long parent = target_open_parent(root, path, &name);
+	long parent = target_open_parent(base_of(init, mount),
+					 target_of(init, mount), &name);
 
 	if (parent < 0)
 		return parent;
-	long made = SYS(mkdirat, (int)parent, name, mode);
+	long made = SYS(mkdirat, (int)parent, name, mount->mode);
 
 	close((int)parent);
 	return made == -EEXIST ? 0 : made;
 }
 
-static long make_symlink(int root, const char *path, const char *text)
+static long make_symlink(struct init *init, const struct crab_plan_mount *mount)
 {
+	const char *text = crab_plan_string(init->plan, mount->source);
 	const char *name;
-	long parent = target_open_parent(root, path, &name);
+	long parent = target_open_parent(base_of(init, mount),
+					 target_of(init, mount), &name);
 
 	if (parent < 0)
 		return parent;
@@ -153,28 +207,81 @@ static long make_symlink(int root, const char *path, const char *text)
 	return made;
 }
 
+/* What the kernel does not have needs no cover. */
+static long if_there(long target)
+{
+	return target == -ENOENT ? 0 : target;
+}
+
+/* Nothing is to be seen: an empty directory, or the null device. */
+static long cover(int target)
+{
+	const uint32_t flags =
+		CRAB_MOUNT_READONLY | CRAB_MOUNT_NOSUID | CRAB_MOUNT_NOEXEC;
+	long directory = sys_is_directory(target);
+
+	if (directory < 0)
+		return directory;
+	long tree = directory ? filesystem_make("tmpfs", "size=0,mode=0555",
+						flags | CRAB_MOUNT_NODEV)
+			      : crab_tree_open("/dev/null", flags);
+
+	if (tree < 0)
+		return tree;
+	long result = sys_attach((int)tree, target);
+
+	close((int)tree);
+	return result;
+}
+
+/* The same again on top of itself, but read-only. */
+static long protect(int target)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	long tree = sys_open_tree(target, "",
+				  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+					  AT_RECURSIVE | AT_EMPTY_PATH);
+
+	if (tree < 0)
+		return tree;
+	long result = sys_mount_setattr((int)tree, AT_EMPTY_PATH | AT_RECURSIVE,
+					&attr);
+
+	if (result == 0)
+		result = sys_attach((int)tree, target);
+	close((int)tree);
+	return result;
+}
+
+static long make_on_existing(struct init *init,
+			     const struct crab_plan_mount *mount)
+{
+	long target = target_find(base_of(init, mount), target_of(init, mount));
+
+	if (target < 0)
+		return if_there(target);
+	long result = mount->kind == CRAB_MOUNT_MASK ? cover((int)target)
+						     : protect((int)target);
+
+	close((int)target);
+	return result;
+}
+
 static long make_mount(struct init *init, const struct crab_plan_mount *mount)
 {
-	const struct crab_plan_header *plan = init->plan;
-	const char *source = crab_plan_string(plan, mount->source);
-	const char *target = crab_plan_string(plan, mount->target);
-	long tree;
+	static long (*const makers[CRAB_MOUNT_KINDS])(
+		struct init *, const struct crab_plan_mount *) = {
+		[CRAB_MOUNT_BIND] = make_bind,
+		[CRAB_MOUNT_FILESYSTEM] = make_filesystem,
+		[CRAB_MOUNT_OVERLAY] = make_overlay,
+		[CRAB_MOUNT_FILE] = make_file,
+		[CRAB_MOUNT_DIRECTORY] = make_directory,
+		[CRAB_MOUNT_SYMLINK] = make_symlink,
+		[CRAB_MOUNT_MASK] = make_on_existing,
+		[CRAB_MOUNT_PROTECT] = make_on_existing,
+	};
 
-	switch (mount->kind) {
-	case CRAB_MOUNT_DIRECTORY:
-		return make_directory(init->root, target, mount->mode);
-	case CRAB_MOUNT_SYMLINK:
-		return make_symlink(init->root, target, source);
-	case CRAB_MOUNT_BIND:
-		tree = clone_tree(plan, mount);
-		break;
-	case CRAB_MOUNT_FILESYSTEM:
-		tree = make_filesystem(plan, mount);
-		break;
-	default:
-		return -EINVAL;
-	}
-	return tree < 0 ? tree : attach(init->root, (int)tree, target);
+	return makers[mount->kind](init, mount);
 }
 
 long mounts_make(struct init *init)
@@ -188,5 +295,7 @@ long mounts_make(struct init *init)
 		if (result < 0)
 			return result;
 	}
+	while (init->base_count > 0)
+		close(init->bases[--init->base_count]);
 	return 0;
 }

@@ -6,14 +6,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
+#include "../plan/sys.h"
 #include "init.h"
-#include "sys.h"
 
 static long start_session(struct init *init)
 {
@@ -21,53 +21,34 @@ static long start_session(struct init *init)
 	return setsid() < 0 ? -errno : 0;
 }
 
-/* Raw calls: libc's would synchronise threads, in memory that is init's. */
-static long set_ids(struct init *init)
+/*
+ * A path such as /proc/self/fd/0 could lead out by a descriptor that we were
+ * given (CVE-2024-21626): what is not below our root has no path.
+ */
+static long check_inside(void)
 {
-	const struct crab_plan_header *plan = init->plan;
-	long result = 0;
+	char path[PATH_MAX];
+	long length = SYS(getcwd, path, sizeof(path));
 
-	if (plan->flags & CRAB_PLAN_SET_GROUPS)
-		result = SYS(setgroups, 0, NULL);
-	if (result == 0)
-		result = SYS(setresgid, plan->gid, plan->gid, plan->gid);
-	if (result == 0)
-		result = SYS(setresuid, plan->uid, plan->uid, plan->uid);
-	return result;
+	if (length < 0)
+		return length;
+	return path[0] == '/' ? 0 : -EXDEV;
 }
 
-/*
- * Inheritable and ambient sets are for init alone (stage0.c): left in place,
- * they would reach every program that the payload executes (CVE-2022-29162).
- */
-static long drop_capabilities(struct init *init)
+/* Where init's end does not end it: the kernel clears this with the ids. */
+static void die_with_init(const struct init *init)
 {
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	(void)init;
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
-		return -errno;
-	long result = SYS(capget, &header, data);
-
-	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
-		data[i].inheritable = 0;
-	return result < 0 ? result : SYS(capset, &header, data);
+	if (init->plan->flags & CRAB_PLAN_SUBREAPER)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 static long change_directory(struct init *init)
 {
 	const char *cwd = crab_plan_string(init->plan, init->plan->cwd);
 
-	return chdir(cwd) < 0 ? -errno : 0;
-}
-
-static long refuse_new_privileges(struct init *init)
-{
-	(void)init;
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+	die_with_init(init);
+	umask(init->plan->umask);
+	return chdir(cwd) < 0 ? -errno : check_inside();
 }
 
 /* The last descriptor that is the payload's: without a channel, 3 is any. */
@@ -119,14 +100,26 @@ static long execute(struct init *init)
 	return result;
 }
 
+/*
+ * From the most to the least that is still allowed: what needs a capability
+ * comes before they go, and the filter last, so that it need allow nothing
+ * but the exec.
+ */
 static const struct step steps[] = {
 	{ CRAB_STEP_PAYLOAD_SESSION, start_session },
-	{ CRAB_STEP_IDS, set_ids },
-	{ CRAB_STEP_DROP_CAPS, drop_capabilities },
+	{ CRAB_STEP_KEYRING, keyring_join },
+	{ CRAB_STEP_NICE, nice_set },
+	{ CRAB_STEP_AFFINITY, affinity_set },
+	{ CRAB_STEP_BOUNDING, bounding_drop },
+	{ CRAB_STEP_IDS, ids_set },
+	{ CRAB_STEP_CAPABILITIES, capabilities_set },
 	{ CRAB_STEP_CWD, change_directory },
-	{ CRAB_STEP_NO_NEW_PRIVS, refuse_new_privileges },
+	{ CRAB_STEP_NO_NEW_PRIVS, new_privileges_refuse },
+	{ CRAB_STEP_LANDLOCK, landlock_restrict },
 	{ CRAB_STEP_CHANNEL, hand_over_channel },
+	{ CRAB_STEP_RLIMIT, rlimits_set },
 	{ CRAB_STEP_UNBLOCK, reset_signals },
+	{ CRAB_STEP_SECCOMP, seccomp_install },
 	{ CRAB_STEP_EXEC, execute },
 	{ 0 },
 };
@@ -135,7 +128,11 @@ static void run_payload(struct init *init) __attribute__((noreturn));
 static void run_payload(struct init *init)
 {
 	init->payload_error = take_steps(init, steps);
-	_exit(127);
+	/* Raw: libc's would try again for ever where a filter refuses it. */
+	for (;;) {
+		SYS(exit_group, 127);
+		__builtin_trap();
+	}
 }
 
 /* What the payload has, init need not keep: an EOF must be seen as one. */

@@ -3,8 +3,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "../plan/sys.h"
 #include "init.h"
-#include "sys.h"
 
 /* Turns a list's offsets into pointers, in place. */
 static void relocate(char *base, const struct crab_plan_list *list)

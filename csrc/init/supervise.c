@@ -5,15 +5,19 @@
  * whatever else is in the container (pid_namespaces(7)).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "../plan/sys.h"
 #include "init.h"
-#include "sys.h"
 
 enum { WATCH_SIGNALS, WATCH_CONTROL, WATCH_CALLER, WATCH_COUNT };
 
@@ -21,6 +25,9 @@ long signals_take_over(struct init *init)
 {
 	sigset_t all;
 
+	if ((init->plan->flags & CRAB_PLAN_SUBREAPER) &&
+	    prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		return -errno;
 	/* Only what is not ignored can be read, and only what is blocked. */
 	for (int signum = 1; signum < _NSIG; signum++)
 		signal(signum, SIG_DFL);
@@ -45,19 +52,26 @@ static void report_start(void)
 	send_report(&report);
 }
 
+/*
+ * With the peak, which the caller cannot learn: init's own account begins with
+ * that of the memory which it was born in, the caller's.
+ */
 static void report_end(const siginfo_t *end)
 {
+	struct rusage usage = { 0 };
 	struct crab_report report = {
 		.type = CRAB_REPORT_ENDED,
 		.code = end->si_code,
 		.status = end->si_status,
 	};
 
+	getrusage(RUSAGE_CHILDREN, &usage);
+	report.peak_kib = (uint32_t)usage.ru_maxrss;
 	send_report(&report);
 }
 
 /* True once the payload itself is among the dead. */
-static bool reap(pid_t payload)
+static bool reap(struct init *init)
 {
 	for (;;) {
 		siginfo_t end = { 0 };
@@ -65,7 +79,8 @@ static bool reap(pid_t payload)
 		if (waitid(P_ALL, 0, &end, WEXITED | WNOHANG) < 0 ||
 		    end.si_pid == 0)
 			return false;
-		if (end.si_pid == payload) {
+		if (end.si_pid == init->payload) {
+			init->payload_ended = true;
 			report_end(&end);
 			return true;
 		}
@@ -80,14 +95,41 @@ static bool take_signals(struct init *init)
 	while (read(init->signals, &info, sizeof(info)) ==
 	       (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
-			ended |= reap(init->payload);
+			ended |= reap(init);
 		else if (!ended)
 			kill(init->payload, (int)info.ssi_signo);
 	}
 	return ended;
 }
 
-int supervise(struct init *init)
+/*
+ * In a PID namespace that is not ours nothing ends with us but what we end.
+ * What a killed process leaves behind becomes our child, and its turn comes.
+ */
+static void kill_descendants(void)
+{
+	char text[4096];
+
+	for (;;) {
+		int fd = open("/proc/thread-self/children",
+			      O_RDONLY | O_CLOEXEC);
+		ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+		close(fd);
+		if (size <= 0)
+			return;
+		text[size] = '\0';
+		char *rest = text;
+		char *word = strsep(&rest, " ");
+
+		/* The last one may have been cut off. */
+		for (; rest && *word; word = strsep(&rest, " "))
+			kill((pid_t)strtol(word, NULL, 10), SIGKILL);
+		waitid(P_ALL, 0, &(siginfo_t){ 0 }, WEXITED);
+	}
+}
+
+static int watch_until_end(struct init *init)
 {
 	struct pollfd watch[WATCH_COUNT] = {
 		[WATCH_SIGNALS] = { .fd = init->signals, .events = POLLIN },
@@ -95,7 +137,6 @@ int supervise(struct init *init)
 		[WATCH_CALLER] = { .fd = CRAB_FD_CALLER, .events = POLLIN },
 	};
 
-	report_start();
 	for (;;) {
 		if (poll(watch, WATCH_COUNT, -1) < 0 ||
 		    (watch[WATCH_SIGNALS].revents & ~POLLIN))
@@ -106,4 +147,33 @@ int supervise(struct init *init)
 		if (watch[WATCH_CALLER].revents || watch[WATCH_CONTROL].revents)
 			return 0;
 	}
+}
+
+/*
+ * What is left ends with us anyway, but uncounted: the kernel gives its CPU
+ * time to nobody (pid_namespaces(7), zap_pid_ns_processes).
+ */
+static void kill_and_reap_all(const struct init *init)
+{
+	kill(-1, SIGKILL);
+	for (;;) {
+		siginfo_t end = { 0 };
+
+		if (waitid(P_ALL, 0, &end, WEXITED) < 0 && errno == ECHILD)
+			return;
+		if (end.si_pid == init->payload && !init->payload_ended)
+			report_end(&end);
+	}
+}
+
+int supervise(struct init *init)
+{
+	report_start();
+	int code = watch_until_end(init);
+
+	if (init->plan->flags & CRAB_PLAN_SUBREAPER)
+		kill_descendants();
+	else
+		kill_and_reap_all(init);
+	return code;
 }

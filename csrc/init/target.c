@@ -10,14 +10,24 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../plan/sys.h"
 #include "init.h"
-#include "sys.h"
 
 #define INSIDE (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
 static long open_inside(int root, const char *path)
 {
 	return sys_openat2(root, path, O_PATH | O_CLOEXEC, INSIDE);
+}
+
+/*
+ * An O_PATH descriptor of what is there. No link is followed: this is for what
+ * the kernel itself has put there.
+ */
+long target_find(int root, const char *path)
+{
+	return sys_openat2(root, path, O_PATH | O_CLOEXEC,
+			   INSIDE | RESOLVE_NO_SYMLINKS);
 }
 
 /* Opens the directory that holds path's last name, making what is missing. */

@@ -24,7 +24,8 @@ struct crab_report {
 	int32_t error;
 	int32_t code;
 	int32_t status;
-	uint64_t time; /* CLOCK_MONOTONIC, nanoseconds */
+	uint32_t peak_kib; /* of the largest process that was waited for */
+	uint64_t time;	   /* CLOCK_MONOTONIC, nanoseconds */
 };
 
 #endif

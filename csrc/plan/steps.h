@@ -15,9 +15,11 @@
 	X(PIDFD, "pidfd", "opening a pidfd of the caller")                     \
 	X(CLONE, "clone", "cloning into new namespaces")                       \
 	/* the caller, while the child waits for its boolean */                \
+	X(ENTER, "enter", "entering the namespaces to join")                   \
 	X(SETGROUPS, "setgroups", "denying setgroups in the user namespace")   \
 	X(GID_MAP, "gid_map", "writing the gid map")                           \
 	X(UID_MAP, "uid_map", "writing the uid map")                           \
+	X(IDMAP, "idmap", "giving the container's owners to")                  \
 	X(HANDSHAKE, "handshake", "telling the child to go on")                \
 	/* the child, before init is executed */                               \
 	X(DESCRIPTORS, "descriptors", "putting the descriptors in place")      \
@@ -25,6 +27,12 @@
 	X(EXEC_INIT, "exec_init", "executing the init program")                \
 	/* init */                                                             \
 	X(PLAN, "plan", "reading the plan")                                    \
+	X(OOM_SCORE, "oom_score", "setting oom_score_adj")                     \
+	X(UNDUMPABLE, "undumpable", "closing init to ptrace")                  \
+	X(JOIN, "join", "joining a namespace")                                 \
+	X(INIT_IDS, "init_ids", "becoming id 0 of the user namespace")         \
+	X(CGROUP_NAMESPACE, "cgroup_namespace",                                \
+	  "unsharing the cgroup namespace")                                    \
 	X(SIGNALS, "signals", "taking over the signals")                       \
 	X(SESSION, "session", "starting a session of its own")                 \
 	X(HOSTNAME, "hostname", "setting the hostname")                        \
@@ -38,12 +46,19 @@
 	/* the payload's process, before its exec */                           \
 	X(PAYLOAD_SESSION, "payload_session",                                  \
 	  "starting the payload's session")                                    \
+	X(KEYRING, "keyring", "joining a session keyring of its own")          \
+	X(NICE, "nice", "setting nice")                                        \
+	X(AFFINITY, "affinity", "setting the CPU affinity")                    \
+	X(BOUNDING, "bounding", "emptying the capability bounding set")        \
 	X(IDS, "ids", "setting the user and group ids")                        \
-	X(DROP_CAPS, "drop_caps", "dropping the capabilities kept for init")   \
+	X(CAPABILITIES, "capabilities", "setting the capabilities")            \
 	X(CWD, "cwd", "changing to the working directory")                     \
 	X(NO_NEW_PRIVS, "no_new_privs", "giving up new privileges")            \
+	X(LANDLOCK, "landlock", "setting up Landlock")                         \
 	X(CHANNEL, "channel", "handing over the boolean channel")              \
+	X(RLIMIT, "rlimit", "setting the resource limit")                      \
 	X(UNBLOCK, "unblock", "resetting the signals")                         \
+	X(SECCOMP, "seccomp", "installing the system call filter")             \
 	X(EXEC, "exec", "executing the command")
 
 enum crab_step {

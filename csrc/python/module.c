@@ -144,7 +144,33 @@ static PyObject *core_recv_bool(PyObject *module, PyObject *args)
 	}
 }
 
+static PyObject *core_open_inside(PyObject *module, PyObject *args)
+{
+	const char *root;
+	const char *path;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "yy:open_inside", &root, &path))
+		return NULL;
+	int fd = crab_open_inside(root, path);
+
+	if (fd < 0)
+		return PyErr_SetFromErrno(PyExc_OSError);
+	return PyLong_FromLong(fd);
+}
+
+static PyObject *core_landlock_version(PyObject *module, PyObject *unused)
+{
+	(void)module;
+	(void)unused;
+	return PyLong_FromLong(crab_landlock_version());
+}
+
 static PyMethodDef methods[] = {
+	{ "open_inside", core_open_inside, METH_VARARGS,
+	  "A descriptor of a regular file of a root that may be hostile." },
+	{ "landlock_version", core_landlock_version, METH_NOARGS,
+	  "The version of landlock(7)'s interface, 0 where there is none." },
 	{ "socketpair", core_socketpair, METH_NOARGS,
 	  "A connected pair of AF_UNIX SOCK_SEQPACKET sockets, "
 	  "close-on-exec." },
@@ -190,14 +216,35 @@ static int add_constants(PyObject *module)
 		{ "CHANNEL", CRAB_PLAN_CHANNEL },
 		{ "TRACE", CRAB_PLAN_TRACE },
 		{ "SET_GROUPS", CRAB_PLAN_SET_GROUPS },
+		{ "NEWIDMAP", CRAB_PLAN_NEWIDMAP },
+		{ "INIT_ROOT", CRAB_PLAN_INIT_ROOT },
+		{ "HOST_TREES", CRAB_PLAN_HOST_TREES },
+		{ "ROOT_IDMAP", CRAB_PLAN_ROOT_IDMAP },
+		{ "NO_MOUNTS", CRAB_PLAN_NO_MOUNTS },
+		{ "OOM_SCORE", CRAB_PLAN_OOM_SCORE },
+		{ "NICE", CRAB_PLAN_NICE },
+		{ "CGROUP_NAMESPACE", CRAB_PLAN_CGROUP_NAMESPACE },
+		{ "SUBREAPER", CRAB_PLAN_SUBREAPER },
 		{ "BIND", CRAB_MOUNT_BIND },
 		{ "FILESYSTEM", CRAB_MOUNT_FILESYSTEM },
 		{ "DIRECTORY", CRAB_MOUNT_DIRECTORY },
 		{ "SYMLINK", CRAB_MOUNT_SYMLINK },
+		{ "OVERLAY", CRAB_MOUNT_OVERLAY },
+		{ "FILE", CRAB_MOUNT_FILE },
+		{ "MASK", CRAB_MOUNT_MASK },
+		{ "PROTECT", CRAB_MOUNT_PROTECT },
 		{ "READONLY", CRAB_MOUNT_READONLY },
 		{ "NOSUID", CRAB_MOUNT_NOSUID },
 		{ "NODEV", CRAB_MOUNT_NODEV },
 		{ "NOEXEC", CRAB_MOUNT_NOEXEC },
+		{ "IDMAP", CRAB_MOUNT_IDMAP },
+		{ "IDMAP_IF_POSSIBLE", CRAB_MOUNT_IDMAP_IF_POSSIBLE },
+		{ "NOT_RECURSIVE", CRAB_MOUNT_NOT_RECURSIVE },
+		{ "BASE", CRAB_MOUNT_BASE },
+		{ "LANDLOCK_READ", CRAB_LANDLOCK_READ },
+		{ "LANDLOCK_WRITE", CRAB_LANDLOCK_WRITE },
+		{ "LANDLOCK_CONNECT", CRAB_LANDLOCK_CONNECT },
+		{ "LANDLOCK_BIND", CRAB_LANDLOCK_BIND },
 		{ "CHANNEL_FD", CRAB_FD_CHANNEL },
 		{ "REPORT_STEP", CRAB_REPORT_STEP },
 		{ "REPORT_FAILED", CRAB_REPORT_FAILED },

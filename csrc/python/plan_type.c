@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <linux/filter.h>
+#include <string.h>
 
 #include "binding.h"
 
@@ -48,38 +50,94 @@ static const char **borrow_strings(PyObject *tuple)
 	return strings;
 }
 
+/* "O&" converter: bytes that may hold NUL. */
+static int content_or_none(PyObject *object, void *ret)
+{
+	struct crab_mount *mount = ret;
+	char *bytes = NULL;
+	Py_ssize_t size = 0;
+
+	if (object != Py_None &&
+	    PyBytes_AsStringAndSize(object, &bytes, &size) < 0)
+		return 0;
+	mount->source = bytes;
+	mount->size = (uint32_t)size;
+	return 1;
+}
+
+static int borrow_mount(PyObject *tuple, struct crab_mount *mount)
+{
+	unsigned int kind;
+
+	if (!PyArg_ParseTuple(tuple, "IIIO&O&O&O&I", &kind, &mount->flags,
+			      &mount->mode, content_or_none, mount,
+			      bytes_or_none, &mount->target, bytes_or_none,
+			      &mount->data, bytes_or_none, &mount->upper,
+			      &mount->base))
+		return -1;
+	mount->kind = (enum crab_mount_kind)kind;
+	/* Only a file's content is more than a string. */
+	if (mount->kind == CRAB_MOUNT_FILE || !mount->source ||
+	    strlen(mount->source) == mount->size)
+		return 0;
+	PyErr_SetString(PyExc_ValueError, "embedded null byte");
+	return -1;
+}
+
+static int borrow_landlock(PyObject *tuple, struct crab_landlock *rule)
+{
+	unsigned int kind;
+
+	if (!PyArg_ParseTuple(tuple, "IO&H", &kind, bytes_or_none, &rule->path,
+			      &rule->port))
+		return -1;
+	rule->kind = (enum crab_landlock_kind)kind;
+	return 0;
+}
+
 static struct crab_mount *borrow_mounts(PyObject *tuple, size_t *ret_count)
 {
 	Py_ssize_t count = PyTuple_Size(tuple);
-
-	if (count < 0)
-		return NULL;
 	struct crab_mount *mounts =
 		PyMem_Calloc((size_t)count + 1, sizeof(*mounts));
 
-	if (!mounts) {
+	if (!mounts)
 		PyErr_NoMemory();
-		return NULL;
-	}
-	for (Py_ssize_t i = 0; i < count; i++) {
-		struct crab_mount *m = &mounts[i];
-		unsigned int kind;
-		unsigned int flags;
-		unsigned int mode;
-
-		if (!PyArg_ParseTuple(PyTuple_GetItem(tuple, i), "IIIO&O&O&",
-				      &kind, &flags, &mode, bytes_or_none,
-				      &m->source, bytes_or_none, &m->target,
-				      bytes_or_none, &m->data)) {
+	for (Py_ssize_t i = 0; mounts && i < count; i++) {
+		if (borrow_mount(PyTuple_GetItem(tuple, i), &mounts[i]) < 0) {
 			PyMem_Free(mounts);
 			return NULL;
 		}
-		m->kind = (enum crab_mount_kind)kind;
-		m->flags = flags;
-		m->mode = mode;
 	}
 	*ret_count = (size_t)count;
 	return mounts;
+}
+
+static struct crab_landlock *borrow_landlocks(PyObject *tuple,
+					      size_t *ret_count)
+{
+	Py_ssize_t count = PyTuple_Size(tuple);
+	struct crab_landlock *rules =
+		PyMem_Calloc((size_t)count + 1, sizeof(*rules));
+
+	if (!rules)
+		PyErr_NoMemory();
+	for (Py_ssize_t i = 0; rules && i < count; i++) {
+		if (borrow_landlock(PyTuple_GetItem(tuple, i), &rules[i]) < 0) {
+			PyMem_Free(rules);
+			return NULL;
+		}
+	}
+	*ret_count = (size_t)count;
+	return rules;
+}
+
+/* Bytes that are an array of items of `item` bytes each. */
+static struct crab_items items_of(const char *bytes, Py_ssize_t size,
+				  size_t item)
+{
+	return (struct crab_items){ .items = bytes,
+				    .count = (size_t)size / item };
 }
 
 static PyObject *plan_create(PyTypeObject *type, const struct crab_spec *spec)
@@ -100,53 +158,121 @@ static PyObject *plan_create(PyTypeObject *type, const struct crab_spec *spec)
 	return (PyObject *)self;
 }
 
-static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+/* What borrow_lists() allocates; the strings in it stay Python's. */
+struct lists {
+	const char **executables;
+	const char **argv;
+	const char **environ;
+	struct crab_mount *mounts;
+	struct crab_landlock *landlock;
+};
+
+static void free_lists(struct lists *lists)
 {
-	static char *names[] = { "flags",    "clone_flags", "uid",  "gid",
-				 "hostname", "root",	    "cwd",  "uid_map",
-				 "gid_map",  "executables", "argv", "environ",
-				 "mounts",   NULL };
-	struct crab_spec spec = { 0 };
-	unsigned int flags;
-	unsigned int uid;
-	unsigned int gid;
-	unsigned long long clone_flags;
+	PyMem_Free((void *)lists->executables);
+	PyMem_Free((void *)lists->argv);
+	PyMem_Free((void *)lists->environ);
+	PyMem_Free(lists->mounts);
+	PyMem_Free(lists->landlock);
+}
+
+struct tuples {
 	PyObject *executables;
 	PyObject *argv;
 	PyObject *environ;
 	PyObject *mounts;
+	PyObject *landlock;
+};
 
-	if (!PyArg_ParseTupleAndKeywords(
-		    args, kwargs, "$IKIIO&O&O&O&O&O!O!O!O!:Plan", names, &flags,
-		    &clone_flags, &uid, &gid, bytes_or_none, &spec.hostname,
-		    bytes_or_none, &spec.root, bytes_or_none, &spec.cwd,
-		    bytes_or_none, &spec.uid_map, bytes_or_none, &spec.gid_map,
-		    &PyTuple_Type, &executables, &PyTuple_Type, &argv,
-		    &PyTuple_Type, &environ, &PyTuple_Type, &mounts))
-		return NULL;
-	spec.flags = flags;
-	spec.clone_flags = clone_flags;
-	spec.uid = uid;
-	spec.gid = gid;
+static int borrow_lists(struct crab_spec *spec, struct lists *lists,
+			const struct tuples *tuples)
+{
+	if (!(lists->executables = borrow_strings(tuples->executables)) ||
+	    !(lists->argv = borrow_strings(tuples->argv)) ||
+	    !(lists->environ = borrow_strings(tuples->environ)) ||
+	    !(lists->mounts =
+		      borrow_mounts(tuples->mounts, &spec->mount_count)) ||
+	    !(lists->landlock = borrow_landlocks(tuples->landlock,
+						 &spec->landlock_count)))
+		return -1;
+	spec->executables = lists->executables;
+	spec->argv = lists->argv;
+	spec->environ = lists->environ;
+	spec->mounts = lists->mounts;
+	spec->landlock = lists->landlock;
+	return 0;
+}
 
-	const char **names_list = borrow_strings(executables);
-	const char **argv_list = names_list ? borrow_strings(argv) : NULL;
-	const char **environ_list = argv_list ? borrow_strings(environ) : NULL;
-	struct crab_mount *mount_list =
-		environ_list ? borrow_mounts(mounts, &spec.mount_count) : NULL;
+/* The names are the stub's, in its order. */
+static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = { "flags",
+				 "clone_flags",
+				 "uid",
+				 "gid",
+				 "hostname",
+				 "root",
+				 "cwd",
+				 "uid_map",
+				 "gid_map",
+				 "executables",
+				 "argv",
+				 "environ",
+				 "mounts",
+				 "capabilities",
+				 "groups",
+				 "rlimits",
+				 "affinity",
+				 "seccomp_arguments",
+				 "seccomp",
+				 "joins",
+				 "landlock",
+				 "landlock_access",
+				 "landlock_ports",
+				 "umask",
+				 "nice",
+				 "oom_score_adj",
+				 NULL };
+	struct crab_spec spec = { 0 };
+	struct tuples tuples;
+	struct lists lists = { 0 };
+	unsigned long long clone_flags, capabilities, access, ports;
+	const char *groups, *rlimits, *affinity, *checks, *seccomp, *joins;
+	Py_ssize_t groups_size, rlimits_size, affinity_size, checks_size,
+		seccomp_size, joins_size;
 	PyObject *plan = NULL;
 
-	if (mount_list) {
-		spec.executables = names_list;
-		spec.argv = argv_list;
-		spec.environ = environ_list;
-		spec.mounts = mount_list;
+	if (!PyArg_ParseTupleAndKeywords(
+		    args, kwargs,
+		    "$IKIIO&O&O&O&O&O!O!O!O!Ky#y#y#y#y#y#O!KKIii:Plan", names,
+		    &spec.flags, &clone_flags, &spec.uid, &spec.gid,
+		    bytes_or_none, &spec.hostname, bytes_or_none, &spec.root,
+		    bytes_or_none, &spec.cwd, bytes_or_none, &spec.uid_map,
+		    bytes_or_none, &spec.gid_map, &PyTuple_Type,
+		    &tuples.executables, &PyTuple_Type, &tuples.argv,
+		    &PyTuple_Type, &tuples.environ, &PyTuple_Type,
+		    &tuples.mounts, &capabilities, &groups, &groups_size,
+		    &rlimits, &rlimits_size, &affinity, &affinity_size, &checks,
+		    &checks_size, &seccomp, &seccomp_size, &joins, &joins_size,
+		    &PyTuple_Type, &tuples.landlock, &access, &ports,
+		    &spec.umask, &spec.nice, &spec.oom_score_adj))
+		return NULL;
+	spec.clone_flags = clone_flags;
+	spec.capabilities = capabilities;
+	spec.landlock_access = access;
+	spec.landlock_ports = ports;
+	spec.groups = items_of(groups, groups_size, sizeof(uint32_t));
+	spec.rlimits = items_of(rlimits, rlimits_size,
+				sizeof(struct crab_plan_rlimit));
+	spec.affinity = items_of(affinity, affinity_size, sizeof(uint64_t));
+	spec.seccomp_arguments =
+		items_of(checks, checks_size, sizeof(struct sock_filter));
+	spec.seccomp =
+		items_of(seccomp, seccomp_size, sizeof(struct sock_filter));
+	spec.joins = items_of(joins, joins_size, sizeof(uint64_t));
+	if (borrow_lists(&spec, &lists, &tuples) == 0)
 		plan = plan_create(type, &spec);
-	}
-	PyMem_Free(mount_list);
-	PyMem_Free((void *)environ_list);
-	PyMem_Free((void *)argv_list);
-	PyMem_Free((void *)names_list);
+	free_lists(&lists);
 	return plan;
 }
 
@@ -172,17 +298,51 @@ static PyObject *plan_describe(PyObject *self, PyObject *args)
 	return PyUnicode_DecodeFSDefault(text);
 }
 
+static PyObject *plan_step_count(PyObject *self, PyObject *step)
+{
+	unsigned long number = PyLong_AsUnsignedLong(step);
+
+	if (PyErr_Occurred())
+		return NULL;
+	return PyLong_FromUnsignedLong(
+		crab_plan_step_count(plan_of(self), (uint32_t)number));
+}
+
+#define MAX_JOINS 8 /* Linux has eight kinds of namespaces */
+
+static int take_joins(PyObject *tuple, int joins[MAX_JOINS], size_t *ret_count)
+{
+	Py_ssize_t count = PyTuple_Size(tuple);
+
+	if (count > MAX_JOINS) {
+		PyErr_SetString(PyExc_ValueError, "too many namespaces");
+		return -1;
+	}
+	for (Py_ssize_t i = 0; i < count; i++) {
+		joins[i] = (int)PyLong_AsLong(PyTuple_GetItem(tuple, i));
+		if (PyErr_Occurred())
+			return -1;
+	}
+	*ret_count = (size_t)count;
+	return 0;
+}
+
 static PyObject *plan_launch(PyObject *self, PyObject *args)
 {
 	struct module_state *state = state_of_type(Py_TYPE(self));
 	struct crab_process *process;
-	struct crab_launch how;
+	struct crab_launch how = { 0 };
 	struct crab_error error;
+	int joins[MAX_JOINS];
+	PyObject *tuple;
 	int result;
 
-	if (!PyArg_ParseTuple(args, "(iii)i:launch", &how.stdio[0],
-			      &how.stdio[1], &how.stdio[2], &how.channel))
+	if (!PyArg_ParseTuple(args, "(iii)iiO!:launch", &how.stdio[0],
+			      &how.stdio[1], &how.stdio[2], &how.channel,
+			      &how.cgroup, &PyTuple_Type, &tuple) ||
+	    take_joins(tuple, joins, &how.join_count) < 0)
 		return NULL;
+	how.joins = joins;
 	Py_BEGIN_ALLOW_THREADS
 	result = crab_launch(plan_of(self), &how, &process, &error);
 	Py_END_ALLOW_THREADS
@@ -194,8 +354,12 @@ static PyObject *plan_launch(PyObject *self, PyObject *args)
 static PyMethodDef methods[] = {
 	{ "describe", plan_describe, METH_VARARGS,
 	  "What step number `step` works on, its item `index`." },
+	{ "step_count", plan_step_count, METH_O,
+	  "How often step number `step` is taken." },
 	{ "launch", plan_launch, METH_VARARGS,
-	  "Launch with (stdin, stdout, stderr) and the channel's end or -1." },
+	  "Launch with (stdin, stdout, stderr), the channel's end or -1, the "
+	  "cgroup to be born in or -1, and the namespaces to join; it waits "
+	  "for go_on()." },
 	{ 0 },
 };
 

@@ -11,7 +11,7 @@
  */
 struct process_object {
 	PyObject_HEAD
-	PyObject *plan;		      /* its steps are described by it */
+	PyObject *plan;		      /* whose bytes the launch reads */
 	struct crab_process *process; /* NULL once closed */
 	unsigned int sleepers;
 	bool closing;
@@ -140,8 +140,11 @@ static PyObject *process_wait(PyObject *object, PyObject *timeout)
 			return NULL;
 		if (crab_process_poll(process, &status) == CRAB_POLL_ENDED)
 			return Py_BuildValue(
-				"Oii", status.reported ? Py_True : Py_False,
-				status.code, status.status);
+				"OiiLLL", status.reported ? Py_True : Py_False,
+				status.code, status.status,
+				(long long)status.user_time,
+				(long long)status.system_time,
+				(long long)status.peak_memory);
 		int fd = crab_process_wait_fd(process, CRAB_WAIT_END);
 		int woken = sleep_on(self, fd, deadline);
 
@@ -150,6 +153,19 @@ static PyObject *process_wait(PyObject *object, PyObject *timeout)
 		if (woken == 0)
 			Py_RETURN_NONE;
 	}
+}
+
+static PyObject *process_go_on(PyObject *object, PyObject *unused)
+{
+	struct crab_process *process = open_process(of(object));
+	struct crab_error error;
+
+	(void)unused;
+	if (!process)
+		return NULL;
+	if (crab_process_go_on(process, &error) < 0)
+		return raise_step_error(state_of_type(Py_TYPE(object)), &error);
+	Py_RETURN_NONE;
 }
 
 static PyObject *process_signal(PyObject *object, PyObject *number)
@@ -161,6 +177,17 @@ static PyObject *process_signal(PyObject *object, PyObject *number)
 		return NULL;
 	if (crab_process_signal(process, (int)signum) < 0)
 		return PyErr_SetFromErrno(PyExc_OSError);
+	Py_RETURN_NONE;
+}
+
+static PyObject *process_end(PyObject *object, PyObject *unused)
+{
+	struct crab_process *process = open_process(of(object));
+
+	(void)unused;
+	if (!process)
+		return NULL;
+	crab_process_end(process);
 	Py_RETURN_NONE;
 }
 
@@ -197,7 +224,12 @@ static PyMethodDef methods[] = {
 	  "The next report of init: (type, step, index, errno, code, status, "
 	  "ns); None at the timeout, () when there will be none any more." },
 	{ "wait", process_wait, METH_O,
-	  "(reported, code, status) of waitid(2), or None at the timeout." },
+	  "(reported, code, status) of waitid(2) and (user ns, system ns, peak "
+	  "bytes) of getrusage(2), or None at the timeout." },
+	{ "go_on", process_go_on, METH_NOARGS,
+	  "Let the child go on, which launch() has left waiting." },
+	{ "end", process_end, METH_NOARGS,
+	  "Ask init to kill all that is inside and to end." },
 	{ "signal", process_signal, METH_O, "Send a signal to init." },
 	{ "close", process_close, METH_NOARGS,
 	  "Kill and reap what still lives; close the descriptors." },

@@ -6,11 +6,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import crabcan
-from crabcan import _core
+from crabcan import _core, _policy
 
 SOURCES = Path(__file__).parents[2] / "csrc"
 PACKAGE = Path(crabcan.__file__).parent
@@ -20,7 +21,8 @@ ALLOWED = {
     "plan": set[str](),
     "init": {"plan", "init"},
     "host": {"plan", "host", "api"},
-    "python": {"plan", "python", "api"},
+    "policy": {"policy"},
+    "python": {"plan", "policy", "python", "api"},
 }
 
 
@@ -60,10 +62,11 @@ def test_poison_is_included_last_by_stage0() -> None:
     assert re.findall(r'^#include ["<]([^">]+)', text, re.MULTILINE)[-1] == "poison.h"
 
 
-def test_stub_has_the_names_of_the_module() -> None:
-    stub = (PACKAGE / "_core.pyi").read_text()
+@pytest.mark.parametrize("module", [_core, _policy])
+def test_stub_has_the_names_of_the_module(module: ModuleType) -> None:
+    stub = (PACKAGE / f"{module.__name__.rpartition('.')[2]}.pyi").read_text()
     stubbed = set(re.findall(r"^(?:class |def )?(\w+)(?:[:(])", stub, re.MULTILINE)) - {"from"}
-    real = {name for name in vars(_core) if not name.startswith("__")}
+    real = {name for name in vars(module) if not name.startswith("__")}
     assert stubbed == real
 
 
@@ -78,15 +81,17 @@ def test_public_names_resolve() -> None:
 def test_import_is_lazy() -> None:
     script = (
         "import sys, crabcan, crabcan.cli.run\n"
-        "print([m for m in ('subprocess', 'argparse', 'logging', 'dataclasses', 'shlex')"
+        "print([m for m in ('subprocess', 'argparse', 'logging', 'dataclasses', 'shlex',"
+        " 'crabcan._policy', 'tomllib', 'json')"
         " if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
 
 
-def test_extension_is_hardened_and_fits_later_pythons() -> None:
-    path = Path(_core.__file__)
+@pytest.mark.parametrize("module", [_core, _policy])
+def test_extension_is_hardened_and_fits_later_pythons(module: ModuleType) -> None:
+    path = Path(module.__file__ or "")
     assert path.name.endswith(".abi3.so")
     dynamic = subprocess.run(["readelf", "-dlW", path], capture_output=True, text=True, check=True)
     assert "NOW" in dynamic.stdout
@@ -95,4 +100,6 @@ def test_extension_is_hardened_and_fits_later_pythons() -> None:
     symbols = subprocess.run(
         ["nm", "-D", "--defined-only", path], capture_output=True, text=True, check=True
     )
-    assert [line.split()[-1] for line in symbols.stdout.splitlines()] == ["PyInit__core"]
+    assert [line.split()[-1] for line in symbols.stdout.splitlines()] == [
+        f"PyInit_{module.__name__.rpartition('.')[2]}"
+    ]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef CRABCAN_INIT_SYS_H
-#define CRABCAN_INIT_SYS_H
+#ifndef CRABCAN_PLAN_SYS_H
+#define CRABCAN_PLAN_SYS_H
 
 /*
  * The system calls that the C library has no function for, or one that does
@@ -10,6 +10,7 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,6 +32,13 @@ static inline long sys_openat2(int dir, const char *path, uint64_t flags,
 static inline long sys_open_tree(int dir, const char *path, unsigned int flags)
 {
 	return SYS(open_tree, dir, path, flags);
+}
+
+static inline long sys_is_directory(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 ? -errno : S_ISDIR(st.st_mode);
 }
 
 /* Attaches the mount `from` on the object `to`, both by descriptor. */

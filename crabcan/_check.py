@@ -1,0 +1,100 @@
+"""Checks of single values: each returns the value as it is kept, or says what to give instead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+from crabcan.errors import Error, invalid
+
+Path = str | os.PathLike[str]
+
+MAX_ID = 2**32 - 2  # (uid_t) -1 means "no change" to setresuid(2)
+
+
+def text(field: str, value: object) -> str:
+    """A string for the kernel: no NUL, and bytes as the file system has them."""
+    try:
+        checked = os.fsdecode(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise wrong_type(field, value, "a string") from None
+    if "\0" in checked:
+        raise invalid(field, checked, "it has a NUL byte, and the kernel's strings end there")
+    return checked
+
+
+def target(field: str, value: object, *, root: bool = False) -> str:
+    """An absolute path inside the container, without ``..``."""
+    path = text(field, value)
+    if path.strip("/") == "" and path and not root:
+        raise invalid(field, path, "the root itself is given as root")
+    if not path.startswith("/") or ".." in path.split("/"):
+        raise invalid(field, path, "give an absolute path inside the container, without '..'")
+    return os.path.normpath(path).replace("//", "/")
+
+
+def existing(field: str, value: object) -> str:
+    """A path of the host that is there, made absolute."""
+    path = os.path.abspath(text(field, value))
+    if not os.path.lexists(path):
+        raise invalid(field, path, "there is no such path that you can see")
+    return path
+
+
+def existing_directory(field: str, value: object) -> str:
+    """A directory of the host, made absolute."""
+    path = os.path.abspath(text(field, value))
+    if not os.path.isdir(path):
+        raise invalid(field, path, "it is no directory that you can see")
+    return path
+
+
+def integer(field: str, value: object, low: int, high: int) -> int:
+    """An int from low to high."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong_type(field, value, "an int")
+    if not low <= value <= high:
+        raise invalid(field, value, f"give a number from {low} to {high}")
+    return value
+
+
+def identity(field: str, value: object) -> int:
+    """A user or group id."""
+    return integer(field, value, 0, MAX_ID)
+
+
+def flag(field: str, value: object) -> bool:
+    """A bool, and nothing that only counts as one."""
+    if not isinstance(value, bool):
+        raise wrong_type(field, value, "a bool")
+    return value
+
+
+def words(field: str, value: object) -> tuple[str, ...]:
+    """A list of strings; one string alone is a mistake more often than not."""
+    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+        raise wrong_type(field, value, "a list of strings")
+    return tuple(text(f"{field}[{i}]", item) for i, item in enumerate(value))
+
+
+def one_of(field: str, value: object, names: Collection[str]) -> str:
+    """One of the names."""
+    name = text(field, value)
+    if name not in names:
+        raise unknown(field, name, names)
+    return name
+
+
+def unknown(field: str, name: str, names: Collection[str]) -> Error:
+    """The exception for a name that is none, with the closest one."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, names, n=1)
+    return invalid(
+        field, name, f"did you mean {close[0]!r}?" if close else f"give one of {sorted(names)}"
+    )
+
+
+def wrong_type(field: str, value: object, wanted: str) -> TypeError:
+    """The exception for a value of another type."""
+    return TypeError(f"{field}: {value!r} is a {type(value).__name__}, not {wanted}")

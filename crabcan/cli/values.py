@@ -1,0 +1,176 @@
+"""From words of the command line to the values that Container takes by the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from crabcan.cli.options import UsageError
+
+
+def number(name: str, words: list[str]) -> int:
+    """One number."""
+    return _int(name, words[-1])
+
+
+def octal(name: str, words: list[str]) -> int:
+    """One octal number, as chmod(1) and umask(1) have it."""
+    try:
+        return int(words[-1].removeprefix("0o"), 8)
+    except ValueError:
+        raise _refused(name, words[-1], "write 022, for example") from None
+
+
+def last(_name: str, words: list[str]) -> str:
+    """One string; the last one given wins."""
+    return words[-1]
+
+
+def listed(_name: str, words: list[str]) -> list[str]:
+    """All of them, each of which may hold several between commas."""
+    return [item for word in words for item in word.split(",") if item]
+
+
+def every(_name: str, words: list[str]) -> list[str]:
+    """All of them, as they are."""
+    return list(words)
+
+
+def numbers(name: str, words: list[str]) -> list[int]:
+    """Numbers and ranges: ``0,2-3``."""
+    found: list[int] = []
+    for item in listed(name, words):
+        low, dash, high = item.partition("-")
+        first = _int(name, low)
+        found += range(first, (_int(name, high) if dash else first) + 1)
+    return found
+
+
+def pairs(name: str, words: list[str]) -> dict[str, str]:
+    """``NAME=VALUE``, one a word: the value may hold commas."""
+    return dict(_pair(name, word) for word in words)
+
+
+def table(name: str, words: list[str]) -> dict[str, Any]:
+    """``name=value,name=value`` with numbers as numbers."""
+    return {key: _plain(value) for key, value in (_pair(name, w) for w in listed(name, words))}
+
+
+def limits(name: str, words: list[str]) -> object:
+    """A crabcan.Limits."""
+    from crabcan.limits import Limits
+
+    return Limits.from_mapping(table(name, words))
+
+
+def landlock(name: str, words: list[str]) -> object:
+    """A crabcan.Landlock: ``read=/usr,write=/tmp,connect=443``, names repeated as needed."""
+    from crabcan.landlock import Landlock
+
+    found: dict[str, list[Any]] = {}
+    for key, value in (_pair(name, word) for word in listed(name, words)):
+        found.setdefault(key, []).append(_plain(value))
+    try:
+        return Landlock(**found)
+    except TypeError as error:
+        raise _refused(name, ",".join(words), f"{error}") from None
+
+
+def rlimits(name: str, words: list[str]) -> dict[str, Any]:
+    """``nofile=64:128``: soft and hard, or one number for both."""
+    found: dict[str, Any] = {}
+    for key, value in (_pair(name, word) for word in listed(name, words)):
+        limits = [_plain(part) for part in value.split(":")]
+        found[key] = limits[0] if len(limits) == 1 else tuple(limits)
+    return found
+
+
+def mount(name: str, word: str) -> object:
+    """``TYPE,name=value,...``: any of crabcan's mounts, by the names of its arguments."""
+    from crabcan import _check, mounts
+
+    kind, *rest = word.split(",")
+    if kind not in mounts.TYPES:
+        raise _check.unknown(name, kind, mounts.TYPES)
+    arguments = {key: _plain(value) for key, value in (_pair(name, item) for item in rest)}
+    if "mode" in arguments:
+        arguments["mode"] = octal(name, [str(arguments["mode"])])
+    try:
+        return mounts.TYPES[kind](**arguments)
+    except TypeError as error:
+        raise _refused(name, word, str(error).replace("__init__() ", "")) from None
+
+
+def volume(name: str, word: str) -> object:
+    """``SRC:DST[:ro|rw]``; read-only if it does not say."""
+    from crabcan.mounts import Bind
+
+    source, target, *mode = _parts(name, word, 2, 3, "write SRC:DST, SRC:DST:ro or SRC:DST:rw")
+    if mode not in ([], ["ro"], ["rw"]):
+        raise _refused(name, word, "write SRC:DST, SRC:DST:ro or SRC:DST:rw")
+    return Bind(source, target, writable=mode == ["rw"])
+
+
+def added(name: str, word: str) -> object:
+    """``FROM:TO``, read-only."""
+    from crabcan.mounts import Bind
+
+    source, target = _parts(name, word, 2, 2, "write FROM:TO")
+    return Bind(source, target)
+
+
+def tmpfs(name: str, word: str) -> object:
+    """``DST[:size=64M,mode=1777]``."""
+    target, _, options = word.partition(":")
+    return mount(name, f"tmpfs,target={target}" + (f",{options}" if options else ""))
+
+
+def overlay(name: str, word: str) -> object:
+    """``/`` or ``SRC:DST[:UPPER]``."""
+    from crabcan.mounts import Overlay
+
+    if ":" not in word:
+        return Overlay(word)
+    source, target, *upper = _parts(name, word, 2, 3, "write /, SRC:DST or SRC:DST:UPPER")
+    return Overlay(target, source or None, upper=upper[0] if upper else None)
+
+
+def _parts(name: str, word: str, least: int, most: int, form: str) -> list[str]:
+    parts = word.split(":")
+    if not least <= len(parts) <= most:
+        raise _refused(name, word, form)
+    return parts
+
+
+def _pair(name: str, word: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--{name} {word!r} has no '='", f"write --{name} NAME=VALUE")
+    return key, value
+
+
+def _plain(text: str) -> bool | int | float | str:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _int(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"--{name} {text!r} is no number", f"write --{name} 1000, for example") \
+            from None  # fmt: skip
+
+
+def _refused(name: str, word: str, advice: str) -> UsageError:
+    return UsageError(f"--{name} {word!r} cannot be understood", advice)
+
+
+Convert = Callable[[str, list[str]], object]
+MountOf = Callable[[str, str], object]

@@ -1,0 +1,128 @@
+"""TOML profiles: the arguments of Container by the same names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from crabcan import _check
+from crabcan.errors import Error, invalid
+
+# Tables that a profile and the command line both fill: the names in them add up.
+_MERGED = ("env", "rlimits", "namespaces")
+
+# Paths of the host in the mounts, and elsewhere: relative ones count from the profile.
+_MOUNT_PATHS = ("source", "upper")
+_PATHS = ("root", "seccomp")
+
+
+def load(path: str | os.PathLike[str], *, known: Collection[str]) -> dict[str, Any]:
+    """The keyword arguments that a profile holds.
+
+    Args:
+        path: the file.
+        known: the names that it may have.
+
+    Raises:
+        ArgumentInvalid: it cannot be read, is no TOML, or has a name or value that is refused.
+
+    """
+    import tomllib
+
+    name = _check.text("profile", path)
+    try:
+        with open(name, "rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise invalid("profile", name, f"it cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise invalid("profile", name, f"it is no TOML: {error}") from None
+    folder = os.path.dirname(os.path.abspath(name))
+    arguments = {}
+    for key, value in table.items():
+        if key not in known:
+            raise _check.unknown(f"profile {name}", key, known)
+        arguments[key] = _convert(f"profile {name}: {key}", key, value, folder)
+    return arguments
+
+
+def _convert(field: str, key: str, value: object, folder: str) -> object:
+    if key in _VALUES:
+        if not isinstance(value, Mapping):
+            raise invalid(field, value, f"give a table: [{key}]")
+        return _VALUES[key](field, value)
+    if key == "mounts":
+        if not isinstance(value, list):
+            raise invalid(field, value, "give an array of tables: [[mounts]]")
+        return [_mount(f"{field}[{i}]", entry, folder) for i, entry in enumerate(value)]
+    if key in _PATHS and isinstance(value, str) and value not in ("default", "off"):
+        return os.path.join(folder, value)
+    return value
+
+
+def _mount(field: str, entry: object, folder: str) -> object:
+    from crabcan import mounts
+
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("type"), str):
+        raise invalid(field, entry, "give a table with type = 'bind', 'tmpfs', ...")
+    arguments = dict(entry)
+    kind = arguments.pop("type")
+    if kind not in mounts.TYPES:
+        raise _check.unknown(f"{field}.type", kind, mounts.TYPES)
+    for name in _MOUNT_PATHS:
+        if name in arguments and kind != "symlink":
+            arguments[name] = os.path.join(folder, _check.text(f"{field}.{name}", arguments[name]))
+    return _make(field, mounts.TYPES[kind], arguments)
+
+
+def _make(field: str, kind: Callable[..., object], arguments: Mapping[str, object]) -> object:
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise invalid(field, dict(arguments), str(error).replace("__init__() ", "")) from None
+
+
+def _limits(field: str, table: Mapping[str, object]) -> object:
+    from crabcan.limits import Limits
+
+    try:
+        return Limits.from_mapping(table)
+    except TypeError as error:
+        raise _wrong(field, table, error) from None
+
+
+def _landlock(field: str, table: Mapping[str, object]) -> object:
+    from crabcan.landlock import Landlock
+
+    return _make(field, Landlock, table)
+
+
+def _wrong(field: str, table: Mapping[str, object], error: TypeError) -> Error:
+    return invalid(field, dict(table), str(error))
+
+
+_VALUES: dict[str, Callable[[str, Mapping[str, object]], object]] = {
+    "limits": _limits,
+    "landlock": _landlock,
+}
+
+
+def merge(profile: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The profile, with what was given beside it: that wins; mounts and tables add up."""
+    merged = {**profile, **given}
+    for name in _MERGED:
+        if profile.get(name) and given.get(name):
+            merged[name] = {**profile[name], **given[name]}
+    if profile.get("mounts") and given.get("mounts"):
+        merged["mounts"] = [*profile["mounts"], *given["mounts"]]
+    if profile.get("limits") and given.get("limits"):
+        merged["limits"] = _merged_limits(profile["limits"], given["limits"])
+    return merged
+
+
+def _merged_limits(profile: Any, given: Any) -> object:
+    names = type(given).__slots__
+    values = {name: getattr(profile, name) for name in names}
+    values.update({n: getattr(given, n) for n in names if getattr(given, n) is not None})
+    return type(given)(**values)
