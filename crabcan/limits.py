@@ -112,8 +112,8 @@ class Limits(Value):
 def parse_size(field: str, value: object) -> int:
     """Bytes, from a number or from a string with a unit."""
     if isinstance(value, str):
-        digits = value.strip().lower().removesuffix("ib")
-        digits = digits if digits[-1:] in _UNITS else digits.removesuffix("b")
+        digits = value.strip().lower()
+        digits = digits.removesuffix("ib" if digits.endswith("ib") else "b")
         unit = digits[-1:] if digits[-1:].isalpha() else ""
         try:
             amount = float(digits.removesuffix(unit)) * _UNITS[unit]
