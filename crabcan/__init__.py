@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crabcan.container import Container
     from crabcan.errors import (
         ArgumentInvalid,
+        ArgumentTypeInvalid,
         ChildProcessError,
         CommandNotExecutable,
         CommandNotFound,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 # a part of them only, and subprocess alone takes as long to import as several launches.
 _HOMES = {
     "ArgumentInvalid": "errors",
+    "ArgumentTypeInvalid": "errors",
     "Bind": "mounts",
     "ChildProcessError": "errors",
     "CommandNotExecutable": "errors",
@@ -85,6 +87,7 @@ _HOMES = {
 
 __all__ = [
     "ArgumentInvalid",
+    "ArgumentTypeInvalid",
     "Bind",
     "ChildProcessError",
     "CommandNotExecutable",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 
-from crabcan.errors import Error, invalid
+from crabcan.errors import ArgumentTypeInvalid, Error, invalid
 
 Path = str | os.PathLike[str]
 
@@ -95,6 +95,8 @@ def unknown(field: str, name: str, names: Collection[str]) -> Error:
     )
 
 
-def wrong_type(field: str, value: object, wanted: str) -> TypeError:
+def wrong_type(field: str, value: object, wanted: str) -> ArgumentTypeInvalid:
     """The exception for a value of another type."""
-    return TypeError(f"{field}: {value!r} is a {type(value).__name__}, not {wanted}")
+    error = ArgumentTypeInvalid(f"{field}: {value!r} is a {type(value).__name__}")
+    error.advice = f"give {wanted}"
+    return error

@@ -71,6 +71,12 @@ class Resources:
         if isinstance(pids, int):
             self.stand_ins["nproc"] = (pids + 1, pids + 1)  # init has the same user
 
+    def describe(self) -> list[str]:
+        """What its groups limit, in words."""
+        if self._group is None or self._limits is None:
+            return []
+        return self._group.describe(self._limits)
+
     @property
     def cgroup_fd(self) -> int:
         """The group of version 2 to be born in, or -1."""

@@ -335,6 +335,17 @@ class Group:
     def _paths(self) -> set[str]:
         return {path for _, path in self._directories.values()}
 
+    def describe(self, limits: Limits) -> list[str]:
+        """What has been set, in words."""
+        lines = []
+        for row in TABLE:
+            if row.limit in self.enforced:
+                value, _ = _wanted(limits)[row.limit]
+                own = self._directories.get(row.controller, (2, ""))
+                files = row.v1 if own[0] == 1 else row.v2
+                lines += [f"{name} to {text(value)}" for name, text in files]
+        return lines
+
     def attach(self, pid: int) -> None:
         """Put a process into the groups of version 1; into that of version 2 it is born."""
         for version, path in self._directories.values():
@@ -442,10 +453,16 @@ def _unavailable(limit: str, controller: str, cause: Exception | None) -> LimitU
     error = LimitUnavailable(
         f"limits.{limit}: the {controller} controller is not to be had here{why}"
     )
-    error.advice = (
-        "run as root, or in a group that is delegated to you with this controller: "
-        "systemd-run --user --scope -p Delegate=yes COMMAND; crabcan doctor tells what there is"
-    )
+    if _V1_NAMES.get(controller, controller) in hierarchies():
+        error.advice = (
+            "run as root: version 1 of control groups holds it here, which nobody can be given a "
+            "part of; or boot with systemd.unified_cgroup_hierarchy=1"
+        )
+    else:
+        error.advice = (
+            "run as root, or in a group that is delegated to you with this controller: "
+            "systemd-run --user --scope -p Delegate=yes COMMAND"
+        )
     return error
 
 

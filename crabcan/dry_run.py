@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from crabcan import _core
+from crabcan._resources import Resources
 from crabcan.compile import compile_plan, namespaces_to_join
 from crabcan.spec import Command, Spec
 
@@ -19,11 +20,27 @@ def steps(command: Command, **options: Any) -> Iterator[tuple[str, int, str, str
 
     """
     spec = Spec(command, **options)
+    # Made and removed at once: whether a limit can be enforced is not to be known otherwise.
+    resources = Resources()
+    try:
+        resources.take(spec)
+        limits = resources.describe()
+    finally:
+        resources.release()
     with contextlib.closing(namespaces_to_join(spec)) as joined:
-        plan = compile_plan(spec, joined=joined)
+        plan = compile_plan(spec, joined=joined, stand_ins=resources.stand_ins)
     for number, (name, doing) in enumerate(_core.STEPS):
+        if name == "handshake":  # what is done to the waiting child from outside
+            yield from _outside(spec, limits)
         for index in range(plan.step_count(number)):
             yield name, index, doing, plan.describe(number, index).strip().replace("\n", ", ")
+
+
+def _outside(spec: Spec, limits: list[str]) -> Iterator[tuple[str, int, str, str]]:
+    for index, line in enumerate(limits):
+        yield "limit", index, "limiting its group:", line
+    if spec.network == "pasta":
+        yield "pasta", 0, "connecting the network namespace by", " ".join(("pasta", *spec.publish))
 
 
 def describe(command: Command, options: dict[str, Any], *, as_json: bool) -> str:

@@ -34,6 +34,10 @@ class ArgumentInvalid(Error, ValueError):
     """An argument was refused before anything was started."""
 
 
+class ArgumentTypeInvalid(Error, TypeError):
+    """An argument is of another type than it should be."""
+
+
 class NotSupported(Error):
     """The host cannot run containers: code 0 for its kernel, 1 for its architecture."""
 

@@ -11,10 +11,13 @@ USAGE = """\
 crabcan: subprocess, but every child is a container
 
 usage: crabcan run [OPTIONS] [--] COMMAND [ARG...]
+       crabcan doctor [--json]
        crabcan --version | --help
 
 Try 'crabcan run --help'.
 """
+
+SUBCOMMANDS = ("run", "doctor")  # each a module here, with run(words)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,15 +30,27 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"crabcan {__version__}")
         return 0
     try:
-        if not words:
-            raise UsageError("no subcommand was given", "say: crabcan run COMMAND")
-        if words[0] != "run":
-            raise UsageError(f"there is no subcommand {words[0]!r}", "say: crabcan run COMMAND")
-        from crabcan.cli.run import run
-
-        return run(words[1:])
+        return _run(words)
     except KeyboardInterrupt:  # before the command was there to be told
         return 128 + 2
     except UsageError as error:
         print(f"crabcan: {error}\n  {error.advice}", file=sys.stderr)
         return 125
+
+
+def _run(words: list[str]) -> int:
+    if not words:
+        raise UsageError("no subcommand was given", "say: crabcan run COMMAND")
+    if words[0] == "run":
+        from crabcan.cli import run
+
+        return run.run(words[1:])
+    if words[0] == "doctor":
+        from crabcan.cli import doctor
+
+        return doctor.run(words[1:])
+    from difflib import get_close_matches
+
+    close = get_close_matches(words[0], SUBCOMMANDS, n=1)
+    advice = f"did you mean {close[0]}?" if close else "say: crabcan run COMMAND"
+    raise UsageError(f"there is no subcommand {words[0]!r}", advice)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <sched.h>
 #include <stdio.h>
 
 #include "../crabcan.h"
+#include "../plan/count.h"
 
 static const struct {
 	const char *name;
@@ -145,6 +147,45 @@ static void describe_rlimit(const struct crab_plan_header *plan, uint32_t index,
 		 (long long)limits[index].hard);
 }
 
+/* The n-th of what has its owners mapped. */
+static void describe_idmapped(const struct crab_plan_header *plan,
+			      uint32_t index, char *buffer, size_t size)
+{
+	const struct crab_plan_mount *mounts = crab_plan_mounts(plan);
+
+	if (plan->flags & CRAB_PLAN_ROOT_IDMAP) {
+		if (index-- == 0) {
+			snprintf(buffer, size, "the root %s",
+				 crab_plan_string(plan, plan->root));
+			return;
+		}
+	}
+	for (uint32_t i = 0; i < plan->mount_count; i++)
+		if (crab_mount_is_idmapped(&mounts[i]) && index-- == 0) {
+			describe_mount(plan, i, buffer, size);
+			return;
+		}
+}
+
+static void describe_namespaces(uint64_t flags, char *buffer, size_t size)
+{
+	static const struct {
+		uint64_t flag;
+		const char *name;
+	} names[] = {
+		{ CLONE_NEWUSER, "user" },   { CLONE_NEWNS, "mount" },
+		{ CLONE_NEWPID, "pid" },     { CLONE_NEWIPC, "ipc" },
+		{ CLONE_NEWNET, "network" }, { CLONE_NEWUTS, "uts" },
+	};
+	size_t used = 0;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (flags & names[i].flag)
+			used += (size_t)snprintf(buffer + used, size - used,
+						 "%s%s", used ? ", " : "",
+						 names[i].name);
+}
+
 void crab_plan_describe(const struct crab_plan *plan, uint32_t step,
 			uint32_t index, char *buffer, size_t size)
 {
@@ -153,11 +194,10 @@ void crab_plan_describe(const struct crab_plan *plan, uint32_t step,
 	buffer[0] = '\0';
 	if (step == CRAB_STEP_MOUNT)
 		describe_mount(header, index, buffer, size);
-	else if (step == CRAB_STEP_IDMAP && index > 0)
-		describe_mount(header, index - 1, buffer, size);
 	else if (step == CRAB_STEP_IDMAP)
-		snprintf(buffer, size, "the root %s",
-			 step_object(header, CRAB_STEP_ROOT));
+		describe_idmapped(header, index, buffer, size);
+	else if (step == CRAB_STEP_CLONE)
+		describe_namespaces(header->clone_flags, buffer, size);
 	else if (step == CRAB_STEP_LANDLOCK)
 		describe_landlock(header, index, buffer, size);
 	else if (step == CRAB_STEP_RLIMIT)
@@ -180,53 +220,7 @@ void crab_plan_describe(const struct crab_plan *plan, uint32_t step,
 		snprintf(buffer, size, "%s", step_object(header, step));
 }
 
-static uint32_t count_idmapped(const struct crab_plan_header *plan)
-{
-	const uint32_t either = CRAB_MOUNT_IDMAP | CRAB_MOUNT_IDMAP_IF_POSSIBLE;
-	uint32_t count = (plan->flags & CRAB_PLAN_ROOT_IDMAP) != 0;
-
-	for (uint32_t i = 0; i < plan->mount_count; i++)
-		count += (crab_plan_mounts(plan)[i].flags & either) != 0;
-	return count;
-}
-
 uint32_t crab_plan_step_count(const struct crab_plan *plan, uint32_t step)
 {
-	const struct crab_plan_header *h = crab_plan_header(plan);
-	const struct {
-		uint32_t step;
-		uint32_t count;
-	} table[] = {
-		{ CRAB_STEP_ENTER, h->joins.count > 0 },
-		{ CRAB_STEP_JOIN, h->joins.count },
-		{ CRAB_STEP_SETGROUPS,
-		  !!(h->flags & CRAB_PLAN_DENY_SETGROUPS) },
-		{ CRAB_STEP_GID_MAP, !!(h->flags & CRAB_PLAN_USER_NAMESPACE) },
-		{ CRAB_STEP_UID_MAP, !!(h->flags & CRAB_PLAN_USER_NAMESPACE) },
-		{ CRAB_STEP_IDMAP, count_idmapped(h) > 0 },
-		{ CRAB_STEP_KEEP_CAPS, h->uid != 0 },
-		{ CRAB_STEP_OOM_SCORE, !!(h->flags & CRAB_PLAN_OOM_SCORE) },
-		{ CRAB_STEP_INIT_IDS, !!(h->flags & CRAB_PLAN_INIT_ROOT) },
-		{ CRAB_STEP_CGROUP_NAMESPACE,
-		  !!(h->flags & CRAB_PLAN_CGROUP_NAMESPACE) },
-		{ CRAB_STEP_HOSTNAME, h->hostname != CRAB_PLAN_NONE },
-		{ CRAB_STEP_LOOPBACK, !!(h->flags & CRAB_PLAN_LOOPBACK) },
-		{ CRAB_STEP_MOUNT, h->mount_count },
-		{ CRAB_STEP_ROOT_READONLY,
-		  !(h->flags & CRAB_PLAN_ROOT_WRITABLE) },
-		{ CRAB_STEP_NICE, !!(h->flags & CRAB_PLAN_NICE) },
-		{ CRAB_STEP_AFFINITY, h->affinity.count > 0 },
-		{ CRAB_STEP_LANDLOCK, h->landlock_access || h->landlock_ports },
-		{ CRAB_STEP_RLIMIT, h->rlimits.count },
-		{ CRAB_STEP_SECCOMP,
-		  h->seccomp_arguments.count + h->seccomp.count > 0 },
-	};
-
-	if ((h->flags & CRAB_PLAN_NO_MOUNTS) && step >= CRAB_STEP_PRIVATE &&
-	    step <= CRAB_STEP_ROOT_READONLY)
-		return 0;
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (table[i].step == step)
-			return table[i].count;
-	return 1;
+	return crab_step_count(crab_plan_header(plan), step);
 }

@@ -112,12 +112,9 @@ static int open_user_namespace(pid_t pid)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* `index` 0 is the root, as crab_plan_describe() has it. */
 static int idmap_tree(int tree, int userns, uint32_t flags, uint32_t index,
 		      struct crab_error *error)
 {
-	if (!(flags & (CRAB_MOUNT_IDMAP | CRAB_MOUNT_IDMAP_IF_POSSIBLE)))
-		return 0;
 	long result = idmap(tree, userns);
 
 	if (result == 0 || (flags & CRAB_MOUNT_IDMAP_IF_POSSIBLE))
@@ -128,26 +125,37 @@ static int idmap_tree(int tree, int userns, uint32_t flags, uint32_t index,
 	return -1;
 }
 
+static int idmap_tree_if(bool mapped, int tree, int userns, uint32_t flags,
+			 uint32_t index, struct crab_error *error)
+{
+	return mapped ? idmap_tree(tree, userns, flags, index, error) : 0;
+}
+
+/* `index` counts what has an idmap, as crab_plan_describe() does. */
 static int idmap_all(const struct crab_plan_header *plan,
 		     const struct trees *trees, int userns,
 		     struct crab_error *error)
 {
 	const struct crab_plan_mount *mounts = crab_plan_mounts(plan);
 	const int *tree = trees->fds;
+	uint32_t index = 0;
 
-	if (plan->root != CRAB_PLAN_NONE &&
-	    idmap_tree(*tree++, userns,
-		       plan->flags & CRAB_PLAN_ROOT_IDMAP ? CRAB_MOUNT_IDMAP
-							  : 0,
-		       0, error) < 0)
-		return -1;
+	if (plan->root != CRAB_PLAN_NONE) {
+		if ((plan->flags & CRAB_PLAN_ROOT_IDMAP) &&
+		    idmap_tree(*tree, userns, CRAB_MOUNT_IDMAP, index++,
+			       error) < 0)
+			return -1;
+		tree++;
+	}
 	for (uint32_t i = 0; i < plan->mount_count; i++) {
 		uint32_t paths[CRAB_MOUNT_TREES];
+		bool mapped = crab_mount_is_idmapped(&mounts[i]);
 
 		for (int k = crab_mount_trees(&mounts[i], paths); k > 0; k--)
-			if (idmap_tree(*tree++, userns, mounts[i].flags, i + 1,
-				       error) < 0)
+			if (idmap_tree_if(mapped, *tree++, userns,
+					  mounts[i].flags, index, error) < 0)
 				return -1;
+		index += mapped;
 	}
 	return 0;
 }
@@ -155,7 +163,7 @@ static int idmap_all(const struct crab_plan_header *plan,
 int trees_idmap(const struct crab_plan_header *plan, const struct trees *trees,
 		pid_t pid, struct crab_error *error)
 {
-	if (trees->count == 0 || !(plan->flags & CRAB_PLAN_USER_NAMESPACE))
+	if (trees->count == 0)
 		return 0;
 	_cleanup_close_ int userns = open_user_namespace(pid);
 

@@ -85,7 +85,7 @@ static long restrict_by(struct init *init, int ruleset)
 		crab_plan_items(plan, plan->landlock);
 
 	for (uint32_t i = 0; i < plan->landlock.count; i++) {
-		begin_step(init, CRAB_STEP_LANDLOCK, i);
+		init->index = i;
 		long added = add_rule(plan, ruleset, &rules[i]);
 
 		if (added < 0)
@@ -101,8 +101,6 @@ long landlock_restrict(struct init *init)
 		.handled_access_net = init->plan->landlock_ports,
 	};
 
-	if (!attr.handled_access_fs && !attr.handled_access_net)
-		return 0;
 	/* Older kernels know only the first field, and want its size. */
 	long ruleset = SYS(
 		landlock_create_ruleset, &attr,

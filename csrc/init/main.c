@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../plan/count.h"
 #include "../plan/sys.h"
 #include "init.h"
 
@@ -21,8 +22,6 @@ static long set_hostname(struct init *init)
 {
 	const char *name = crab_plan_string(init->plan, init->plan->hostname);
 
-	if (!name)
-		return 0;
 	return sethostname(name, strlen(name)) < 0 ? -errno : 0;
 }
 
@@ -87,11 +86,9 @@ static bool is_many(enum crab_step step)
 	       step == CRAB_STEP_JOIN;
 }
 
-/* In the caller's mount namespace nothing is mounted. */
 static bool is_left_out(const struct init *init, enum crab_step step)
 {
-	return init->plan && (init->plan->flags & CRAB_PLAN_NO_MOUNTS) &&
-	       step >= CRAB_STEP_PRIVATE && step <= CRAB_STEP_ROOT_READONLY;
+	return init->plan && crab_step_count(init->plan, step) == 0;
 }
 
 long take_steps(struct init *init, const struct step *steps)

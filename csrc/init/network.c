@@ -12,8 +12,7 @@ long loopback_up(struct init *init)
 {
 	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
 
-	if (!(init->plan->flags & CRAB_PLAN_LOOPBACK))
-		return 0;
+	(void)init;
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)

@@ -26,8 +26,6 @@ long keyring_join(struct init *init)
 
 long nice_set(struct init *init)
 {
-	if (!(init->plan->flags & CRAB_PLAN_NICE))
-		return 0;
 	return SYS(setpriority, PRIO_PROCESS, 0, init->plan->nice);
 }
 
@@ -35,8 +33,6 @@ long affinity_set(struct init *init)
 {
 	struct crab_plan_array set = init->plan->affinity;
 
-	if (set.count == 0)
-		return 0;
 	return SYS(sched_setaffinity, 0, set.count * sizeof(uint64_t),
 		   crab_plan_items(init->plan, set));
 }

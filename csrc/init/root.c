@@ -135,10 +135,7 @@ long root_make_readonly(struct init *init)
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
 	long result = 0;
 
-	if (!(init->plan->flags & CRAB_PLAN_ROOT_WRITABLE) &&
-	    !init->root_is_overlay)
+	if (!init->root_is_overlay)
 		result = sys_mount_setattr(init->root, AT_EMPTY_PATH, &attr);
-	close(init->root);
-	init->root = -1;
 	return result;
 }

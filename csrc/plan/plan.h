@@ -178,6 +178,12 @@ static inline int crab_mount_trees(const struct crab_plan_mount *mount,
 	return count;
 }
 
+static inline int crab_mount_is_idmapped(const struct crab_plan_mount *mount)
+{
+	return (mount->flags &
+		(CRAB_MOUNT_IDMAP | CRAB_MOUNT_IDMAP_IF_POSSIBLE)) != 0;
+}
+
 /*
  * The descriptors that the child has when init begins. The first three and
  * the channel keep their numbers in the payload; init closes the rest to it.

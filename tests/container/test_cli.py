@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,3 +95,41 @@ def test_signals_reach_the_command(signum: signal.Signals) -> None:
         time.sleep(0.1)
         caller.send_signal(signum)
         assert caller.wait(10) == 33
+
+
+def test_the_tutorials_own_run(tmp_path: Path) -> None:
+    """A root with bash alone, the libraries added by -a, uid 0, and an interactive shell."""
+    root = tmp_path / "mountdir"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy("/bin/bash", root / "bin")
+    words = ["run", "--debug", "--mount", f"{root}/", "--uid", "0", "--command", "/bin/bash"]
+    for library in ("/lib", "/lib64"):
+        if Path(library).exists():
+            words += ["-a", f"{library}:{library}"]
+    terminal, tty = pty.openpty()
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-m", "crabcan", *words],
+            stdin=tty,
+            stdout=tty,
+            stderr=tty,
+            start_new_session=True,
+        ) as caller:
+            os.close(tty)
+            os.write(terminal, b"echo uid=$UID pid=$$ $((6 * 7))\necho /*\nexit 9\n")
+            seen = _read_all(terminal)
+            assert caller.wait(20) == 9, seen
+    finally:
+        os.close(terminal)
+    assert "uid=0 pid=2 42" in seen, seen
+    shown = next(line for line in seen.splitlines() if line.startswith("/bin /dev"))
+    assert set(shown.split()) == {"/bin", "/dev", "/lib", "/lib64", "/proc", "/tmp"}
+
+
+def _read_all(terminal: int) -> str:
+    """What is written to a terminal until its other side is closed, which is EIO (pty(7))."""
+    chunks = []
+    with contextlib.suppress(OSError):
+        while chunk := os.read(terminal, 4096):
+            chunks.append(chunk)
+    return b"".join(chunks).decode().replace("\r\n", "\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import crabcan
-from crabcan import Join
+from crabcan import Join, subids
 
 Run = Callable[..., str]
 ROOT = os.geteuid() == 0
@@ -63,6 +63,27 @@ def test_an_id_beyond_the_map_is_refused() -> None:
             crabcan.run(["true"], uid=100000)
     else:
         assert crabcan.run(["true"], uid=100000).returncode == 0
+
+
+def test_sub_ids(inside: Run) -> None:
+    if ROOT:  # has a range anyway
+        assert inside("cat /proc/self/uid_map", userns="subids").split()[2] == "65536"
+        return
+    try:
+        subids.maps()
+    except crabcan.NotSupported as error:
+        with pytest.raises(crabcan.NotSupported, match="subids"):
+            inside("true", userns="subids")
+        assert error.advice  # noqa: PT017
+        return
+    lines = inside("cat /proc/self/uid_map", userns="subids").splitlines()
+    assert lines[0].split() == ["0", str(os.geteuid()), "1"]
+    assert int(lines[1].split()[2]) >= 1
+    script = "id -u; id -G; touch /tmp/x; stat -c '%u %g' /tmp/x"
+    seen = inside(script, userns="subids", uid=5, gid=6, groups=[7]).split()
+    assert seen == ["5", "6", "7", "5", "6"]
+    with pytest.raises(crabcan.ArgumentInvalid, match="uid"):
+        inside("true", userns="subids", uid=4000000000)
 
 
 def test_without_a_user_namespace(inside: Run) -> None:

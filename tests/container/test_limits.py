@@ -28,7 +28,7 @@ def refused(limits: Limits, controller: str) -> bool:
         return False
     with pytest.raises(crabcan.LimitUnavailable, match=controller) as caught:
         crabcan.run(["true"], limits=limits)
-    assert "Delegate=yes" in caught.value.advice
+    assert "run as root" in caught.value.advice
     return True
 
 

@@ -102,6 +102,104 @@ static void test_descriptions(void)
 	crab_plan_destroy(plan);
 }
 
+static const uint32_t groups[] = { 5, 6 };
+static const struct crab_plan_rlimit rlimits[] = { { 7, 64, 128 } };
+static const uint64_t joins[] = { 1, 2, 3 };
+static const struct crab_landlock landlock[] = {
+	{ .kind = CRAB_LANDLOCK_READ, .path = "/usr" },
+	{ .kind = CRAB_LANDLOCK_BIND, .port = 80 },
+};
+static const char content[] = "a\0b";
+static const struct crab_mount based[] = {
+	{ .kind = CRAB_MOUNT_FILESYSTEM,
+	  .flags = CRAB_MOUNT_BASE,
+	  .source = "proc",
+	  .target = "/proc" },
+	{ .kind = CRAB_MOUNT_MASK, .target = "kcore", .base = 1 },
+	{ .kind = CRAB_MOUNT_FILE,
+	  .source = content,
+	  .size = sizeof(content) - 1,
+	  .target = "/f" },
+	{ .kind = CRAB_MOUNT_OVERLAY,
+	  .flags = CRAB_MOUNT_IDMAP,
+	  .source = "/low",
+	  .upper = "/up",
+	  .target = "/o" },
+};
+
+static struct crab_spec full_spec(void)
+{
+	struct crab_spec spec = good_spec();
+
+	spec.mounts = based;
+	spec.mount_count = 4;
+	spec.capabilities = 1ULL << 40;
+	spec.groups = (struct crab_items){ groups, 2 };
+	spec.rlimits = (struct crab_items){ rlimits, 1 };
+	spec.joins = (struct crab_items){ joins, 3 };
+	spec.landlock = landlock;
+	spec.landlock_count = 2;
+	spec.landlock_access = 7;
+	return spec;
+}
+
+static void test_privileges_are_read(void)
+{
+	struct crab_spec spec = full_spec();
+	struct crab_error error;
+	struct crab_plan *plan;
+
+	assert(crab_plan_create(&spec, &plan, &error) == 0);
+	const struct crab_plan_header *h = plan->header;
+	const uint32_t *g = crab_plan_items(h, h->groups);
+	const struct crab_plan_rlimit *r = crab_plan_items(h, h->rlimits);
+	const uint64_t *j = crab_plan_items(h, h->joins);
+	const struct crab_plan_landlock *l = crab_plan_items(h, h->landlock);
+
+	assert(h->capabilities == 1ULL << 40);
+	assert(h->groups.count == 2 && g[0] == 5 && g[1] == 6);
+	assert(h->rlimits.count == 1 && r[0].soft == 64 && r[0].hard == 128);
+	assert(h->joins.count == 3 && j[2] == 3);
+	assert(h->landlock.count == 2 && l[1].port == 80);
+	assert(strcmp(crab_plan_string(h, l[0].path), "/usr") == 0);
+	assert(crab_plan_string(h, l[1].path) == NULL);
+	assert(h->seccomp.count == 0 && h->affinity.count == 0);
+	crab_plan_destroy(plan);
+}
+
+static void test_mounts_are_read(void)
+{
+	struct crab_spec spec = full_spec();
+	struct crab_error error;
+	struct crab_plan *plan;
+	uint32_t trees[CRAB_MOUNT_TREES];
+	char text[64];
+
+	assert(crab_plan_create(&spec, &plan, &error) == 0);
+	const struct crab_plan_header *h = plan->header;
+	const struct crab_plan_mount *m = crab_plan_mounts(h);
+
+	assert(m[1].base == 1);
+	assert(m[2].size == 3);
+	assert(memcmp(crab_plan_string(h, m[2].source), content, 4) == 0);
+	assert(crab_mount_trees(&m[0], trees) == 0);
+	assert(crab_mount_trees(&m[3], trees) == 2);
+	assert(strcmp(crab_plan_string(h, trees[1]), "/up") == 0);
+	crab_plan_describe(plan, CRAB_STEP_MOUNT, 1, text, sizeof(text));
+	assert(strcmp(text, "mask over /proc/kcore") == 0);
+	crab_plan_describe(plan, CRAB_STEP_IDMAP, 0, text, sizeof(text));
+	assert(strcmp(text, "overlay over /low on /o") == 0);
+	crab_plan_describe(plan, CRAB_STEP_IDMAP, 1, text, sizeof(text));
+	assert(strcmp(text, "") == 0);
+	crab_plan_describe(plan, CRAB_STEP_LANDLOCK, 9, text, sizeof(text));
+	assert(strcmp(text, "") == 0);
+	assert(crab_plan_step_count(plan, CRAB_STEP_MOUNT) == 4);
+	assert(crab_plan_step_count(plan, CRAB_STEP_IDMAP) == 1);
+	assert(crab_plan_step_count(plan, CRAB_STEP_NICE) == 0);
+	assert(crab_plan_step_count(plan, CRAB_STEP_EXEC) == 1);
+	crab_plan_destroy(plan);
+}
+
 static void refused(struct crab_spec spec)
 {
 	struct crab_error error = { 0 };
@@ -131,6 +229,15 @@ static void test_incomplete_specs(void)
 	refused(spec);
 	mount = mounts[0];
 	mount.flags = 1 << 30;
+	refused(spec);
+	mount = mounts[0];
+	mount.base = 1; /* of which there is none before it */
+	refused(spec);
+	struct crab_landlock rule = { .kind = CRAB_LANDLOCK_READ };
+
+	spec = good_spec();
+	spec.landlock = &rule;
+	spec.landlock_count = 1;
 	refused(spec);
 }
 
@@ -182,6 +289,8 @@ int main(void)
 {
 	test_what_is_written_is_read();
 	test_descriptions();
+	test_privileges_are_read();
+	test_mounts_are_read();
 	test_incomplete_specs();
 	test_init_refuses_what_is_no_plan();
 	test_sealed_file_whose_number_is_a_strangers();
