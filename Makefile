@@ -3,12 +3,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 APT_PACKAGES := gcc make musl-tools linux-libc-dev libseccomp-dev libcap-dev python3 python3-dev python3-venv \
-	busybox-static util-linux passt uidmap
+	busybox-static util-linux passt uidmap cpio xz-utils qemu-system-x86
 
 # One style for all C, kept where the C is.
 C_FILES := --style=file:csrc/.clang-format $(wildcard csrc/*.h csrc/*/*.[ch] tests/csrc/*.c)
 
-.PHONY: help run test lint format transcript packages clean
+.PHONY: help run test lint format transcript packages kernel clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -16,6 +16,14 @@ help: ## show this
 packages:
 	@dpkg -s $(APT_PACKAGES) >/dev/null 2>&1 || \
 		{ $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $(APT_PACKAGES); }
+
+# For the virtual machine of tests/vm; never installed.
+KERNEL_CACHE := .cache/vm
+
+kernel: | packages ## fetch the kernel package that tests/vm boots
+	@ls $(KERNEL_CACHE)/linux-image-*.deb >/dev/null 2>&1 || { mkdir -p $(KERNEL_CACHE) && \
+		cd $(KERNEL_CACHE) && apt-get download -q -o APT::Sandbox::User=root $$(apt-cache depends \
+		linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1); }
 
 SOURCES := $(wildcard csrc/*.h csrc/*/*.[ch] crabcan/*.py crabcan/*.pyi crabcan/*/*.py)
 
@@ -38,7 +46,7 @@ format: $(VENV)/installed ## format Python and C
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(C_FILES)
 
-test: lint ## set everything up and run the tests, as you and as an ordinary user
+test: lint kernel ## set everything up and run the tests, as you and as an ordinary user
 	CRABCAN_MUST_RUN=1 $(BIN)/pytest tests
 	tests/as-user.sh
 

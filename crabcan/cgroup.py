@@ -152,8 +152,8 @@ def _write(directory: str, name: str, text: str) -> None:
         os.close(fd)
 
 
-def _ancestors(hierarchy: Hierarchy) -> Iterator[str]:
-    """The caller's own group, and those above it."""
+def ancestors(hierarchy: Hierarchy) -> Iterator[str]:
+    """The caller's own group, and those above it: where groups for containers may be."""
     path = hierarchy.own
     while True:
         yield path
@@ -184,7 +184,7 @@ def _enabled(directory: str, controllers: set[str]) -> bool:
 
 def _v2_parent(hierarchy: Hierarchy, controllers: set[str]) -> str | None:
     """Where a group with the controllers can be made: the nearest that allows it."""
-    for directory in _ancestors(hierarchy):
+    for directory in ancestors(hierarchy):
         if _enabled(directory, controllers):
             return directory
     return None
@@ -475,7 +475,7 @@ def describe() -> list[tuple[str, str, bool]]:
         if v1 in known:
             rows.append((controller, "version 1", os.access(known[v1].own, os.W_OK)))
         elif "" in known and _has_controller(known[""], controller):
-            usable = any(os.access(path, os.W_OK) for path in _ancestors(known[""]))
+            usable = any(os.access(path, os.W_OK) for path in ancestors(known[""]))
             rows.append((controller, "version 2", usable))
         else:
             rows.append((controller, "nowhere", False))
@@ -485,5 +485,5 @@ def describe() -> list[tuple[str, str, bool]]:
 def _has_controller(hierarchy: Hierarchy, controller: str) -> bool:
     return any(
         controller in (_read(path, "cgroup.controllers") or "").split()
-        for path in _ancestors(hierarchy)
+        for path in ancestors(hierarchy)
     )

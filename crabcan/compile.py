@@ -181,7 +181,7 @@ class _Mounts:
             _mount(
                 _core.OVERLAY,
                 mount.target,
-                _SAFE | (_core.IDMAP if self._idmap else 0),
+                _SAFE | (_core.IDMAP if mount.idmap and self._idmap else 0),
                 source=mount.source,
                 options=f"size={mount.size},mode=0755",
                 upper=mount.upper,

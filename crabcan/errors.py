@@ -97,7 +97,7 @@ _ADVICE: dict[tuple[str, int | None], str] = {
     ("clone", _errno.EUSERS): _USER_NAMESPACES,
     ("clone", _errno.EAGAIN): "raise the limit on processes (ulimit -u, or the cgroup's pids.max)",
     ("clone", _errno.ENOMEM): "free memory, or wait until other containers have ended",
-    ("clone", _errno.EINVAL): "the kernel lacks one of the namespaces; crabcan needs Linux 5.12",
+    ("clone", _errno.EINVAL): "the kernel lacks one of the namespaces; crabcan needs Linux 5.14",
     ("socketpair", _errno.EMFILE): "raise the limit on descriptors (ulimit -n)",
     ("image", _errno.EMFILE): "raise the limit on descriptors (ulimit -n)",
     ("image", _errno.EACCES): "set sysctl vm.memfd_noexec below 2: init is executed from a memfd",

@@ -118,15 +118,17 @@ class Overlay(Value):
         upper: a directory of the host that keeps the changes: in its ``upper``, beside the kernel's
             ``work``. Without it they are gone with the container.
         size: of the layer in memory, where there is no `upper`: see Tmpfs.
+        idmap: see Bind; for `source` and `upper`.
 
     """
 
-    __slots__ = ("target", "source", "upper", "size")
+    __slots__ = ("target", "source", "upper", "size", "idmap")
 
     target: str
     source: str | None
     upper: str | None
     size: int
+    idmap: bool
 
     def __init__(
         self,
@@ -135,6 +137,7 @@ class Overlay(Value):
         *,
         upper: Path | None = None,
         size: int | str = "256M",
+        idmap: bool = True,
     ) -> None:
         checked = _check.target("Overlay.target", target, root=True)
         if source is None and checked != "/":
@@ -146,6 +149,7 @@ class Overlay(Value):
             source=None if source is None else _check.existing_directory("Overlay.source", source),
             upper=None if upper is None else _check.existing_directory("Overlay.upper", upper),
             size=_size("Overlay.size", size),
+            idmap=_check.flag("Overlay.idmap", idmap),
         )
 
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the package into a clean virtual environment and runs the tests there as an ordinary
-# user, who is made for the run. Needs root; an ordinary user has run them already.
+# user, who is made for the run; then those of control groups in a virtual machine (tests/vm).
+# Needs root; an ordinary user has run the tests already.
 set -eu
 [ "$(id -u)" = 0 ] || exit 0
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,3 +20,4 @@ cd "$home"
 setpriv --reuid "$user" --regid "$user" --clear-groups \
 	env -i PATH=/usr/bin:/bin HOME="$home" TMPDIR="$home/tmp" LANG=C.UTF-8 CRABCAN_MUST_RUN=1 \
 	"$home/venv/bin/pytest" -p no:cacheprovider tests
+"$top/tests/vm/run.sh" "$home" "$(id -u "$user")"

@@ -57,7 +57,8 @@ class Machine:
         self.groups = {
             path
             for hierarchy in cgroup.hierarchies().values()
-            for path in glob.glob(f"{hierarchy.own}/{cgroup.PREFIX}-{os.getpid()}-*")
+            for group in cgroup.ancestors(hierarchy)
+            for path in glob.glob(f"{group}/{cgroup.PREFIX}-{os.getpid()}-*")
         }
         self.temporary = {name for name in os.listdir("/tmp") if "crab" in name}
 

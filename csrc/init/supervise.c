@@ -171,9 +171,10 @@ int supervise(struct init *init)
 	report_start();
 	int code = watch_until_end(init);
 
-	if (init->plan->flags & CRAB_PLAN_SUBREAPER)
-		kill_descendants();
-	else
+	/* kill(-1) is for PID 1 alone: elsewhere it means the host. */
+	if (getpid() == 1)
 		kill_and_reap_all(init);
+	else
+		kill_descendants();
 	return code;
 }

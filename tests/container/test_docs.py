@@ -12,25 +12,51 @@ from pathlib import Path
 
 import pytest
 
+from crabcan import spec
+
 TOP = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["crabcan", "crabcan.container", "crabcan._run"])
+WITH_EXAMPLES = (
+    "crabcan",
+    "crabcan._run",
+    "crabcan.container",
+    "crabcan.landlock",
+    "crabcan.limits",
+)
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_docstring_examples(name: str) -> None:
     result = doctest.testmod(importlib.import_module(name))
     assert result.attempted > 0
     assert result.failed == 0
 
 
-def test_readme_python_example(capfd: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", (TOP / "README.md").read_text(), re.DOTALL)
-    exec(compile(example, "README.md", "exec"), {})
-    assert capfd.readouterr().out == "42\n\n"
+def test_readme_python_examples(capfd: pytest.CaptureFixture[str]) -> None:
+    examples = re.findall(r"```python\n(.*?)```", (TOP / "README.md").read_text(), re.DOTALL)
+    outputs = ["42\n\n", "True -9 True\n", ""]
+    for example, output in zip(examples, outputs, strict=True):
+        exec(compile(example, "README.md", "exec"), {})
+        assert capfd.readouterr().out == output
+
+
+def test_every_option_is_in_the_table_of_security() -> None:
+    table = (TOP / "docs" / "security.md").read_text().partition("| option |")[2]
+    rows = table.partition("\n\n")[0].splitlines()[2:]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(named) == sorted(spec.names())
+
+
+def test_security_names_tests_that_are_there() -> None:
+    page = (TOP / "docs" / "security.md").read_text()
+    for name in set(re.findall(r"\btest_\w+", page)):
+        assert (TOP / "tests" / "container" / f"{name}.py").is_file(), name
 
 
 def test_readme_command_lines(busybox_root: Path) -> None:
     lines = re.findall(r"^    crabcan (.*)$", (TOP / "README.md").read_text(), re.MULTILINE)
-    assert len(lines) == 2
+    assert len(lines) == 6
     for line in lines:
         command = [sys.executable, "-m", "crabcan", *shlex.split(line)]
         done = subprocess.run(

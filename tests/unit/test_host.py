@@ -14,7 +14,7 @@ def uname(sysname: str, release: str, machine: str) -> os.uname_result:
     return os.uname_result((sysname, "node", release, "version", machine))
 
 
-@pytest.mark.parametrize("release", ["5.12.0", "5.12-rc1", "6.18.44-fc-v669", "7.0", "10.1.2"])
+@pytest.mark.parametrize("release", ["5.14.0", "5.14-rc1", "6.18.44-fc-v669", "7.0", "10.1.2"])
 def test_new_enough(release: str) -> None:
     host.check(uname("Linux", release, "x86_64"))
 
@@ -23,7 +23,7 @@ def test_new_enough(release: str) -> None:
     ("values", "code", "text"),
     [
         (("Darwin", "23.0", "arm64"), 0, "not Linux"),
-        (("Linux", "5.11.99", "x86_64"), 0, "too old.*5.12"),
+        (("Linux", "5.13.99", "x86_64"), 0, "too old.*5.14"),
         (("Linux", "weird", "x86_64"), 0, "too old"),
         (("Linux", "6.1.0", "riscv64"), 1, "riscv64"),
     ],

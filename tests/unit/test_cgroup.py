@@ -1,0 +1,67 @@
+"""Finding control groups, from the texts that kernels give on hosts of each kind."""
+
+from __future__ import annotations
+
+from crabcan import cgroup
+
+V2 = "25 30 0:23 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
+HYBRID = (
+    "33 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+    "34 30 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
+    "35 30 0:30 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n"
+    "36 30 0:31 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+)
+
+
+def found(mountinfo: str, cgroups: str) -> dict[str, tuple[int, str]]:
+    hierarchies = cgroup.parse(mountinfo, cgroups)
+    return {name: (h.version, h.own) for name, h in hierarchies.items()}
+
+
+def test_version_2() -> None:
+    groups = "0::/user.slice/user-1000.slice/session-2.scope\n"
+    own = "/sys/fs/cgroup/user.slice/user-1000.slice/session-2.scope"
+    assert found(V2, groups) == {"": (2, own)}
+    hierarchy = cgroup.parse(V2, groups)[""]
+    assert list(cgroup.ancestors(hierarchy))[1:] == [
+        "/sys/fs/cgroup/user.slice/user-1000.slice",
+        "/sys/fs/cgroup/user.slice",
+        "/sys/fs/cgroup",
+    ]
+
+
+def test_hybrid() -> None:
+    groups = "4:memory:/a\n3:cpu,cpuacct:/b\n1:name=systemd:/c\n0::/d\n"
+    assert found(HYBRID, groups) == {
+        "memory": (1, "/sys/fs/cgroup/memory/a"),
+        "cpu": (1, "/sys/fs/cgroup/cpu,cpuacct/b"),
+        "cpuacct": (1, "/sys/fs/cgroup/cpu,cpuacct/b"),
+        "name=systemd": (1, "/sys/fs/cgroup/systemd/c"),
+        "": (2, "/sys/fs/cgroup/unified/d"),
+    }
+
+
+def test_the_top() -> None:
+    assert found(V2, "0::/\n") == {"": (2, "/sys/fs/cgroup")}
+    assert len(list(cgroup.ancestors(cgroup.parse(V2, "0::/\n")[""]))) == 1
+
+
+def test_a_mount_that_shows_a_part() -> None:
+    # As in a container with the host's cgroup namespace.
+    part = "25 30 0:23 /docker/0123 /sys/fs/cgroup ro - cgroup2 cgroup rw\n"
+    assert found(part, "0::/docker/0123\n") == {"": (2, "/sys/fs/cgroup")}
+    assert found(part, "0::/docker/0123/in\n") == {"": (2, "/sys/fs/cgroup/in")}
+    assert found(part, "0::/docker/01234\n") == {}
+
+
+def test_a_group_outside_the_cgroup_namespace() -> None:
+    assert found(V2, "0::/../../other\n") == {}
+
+
+def test_blanks_and_colons_in_paths() -> None:
+    mount = "25 30 0:23 / /mnt/a\\040b rw - cgroup2 cgroup2 rw\n"
+    assert found(mount, "0::/x:y\n") == {"": (2, "/mnt/a b/x:y")}
+
+
+def test_no_groups_at_all() -> None:
+    assert found("25 30 0:23 / / rw - ext4 /dev/sda rw\n", "") == {}
