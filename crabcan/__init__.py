@@ -7,10 +7,9 @@ r"""subprocess, but every child is a container.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from crabcan._inside import Inside, inside
     from crabcan._run import CompletedProcess, TimeoutExpired, run

@@ -6,10 +6,10 @@ import math
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
 
 from crabcan import _core
 
+TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from crabcan.cgroup import Group
     from crabcan.limits import Limits

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from crabcan import _channel, _core, defaults, identity
 from crabcan.errors import of_step
 from crabcan.spec import Spec
 
+TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from crabcan.mounts import Bind as _Bind
     from crabcan.mounts import Overlay as _Overlay

@@ -7,7 +7,6 @@ import os
 import signal
 import warnings
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from crabcan import _channel as channel
 from crabcan import _core, host, log
@@ -16,6 +15,7 @@ from crabcan.compile import compile_plan, namespaces_to_join
 from crabcan.errors import ContainerError, invalid, of_step
 from crabcan.spec import Command, Spec
 
+TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from typing import IO, Unpack
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from crabcan import _core
 from crabcan.errors import invalid
 
+TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from crabcan.spec import Spec
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from crabcan import _check, _core
 from crabcan._value import Value
 from crabcan.errors import ContainerError, Error, invalid, name_of
 
+TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from crabcan.container import Container
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from crabcan.errors import Error, invalid
+
+TYPE_CHECKING = False  # importing typing takes longer than a launch
+if TYPE_CHECKING:
+    from typing import Any
 
 # What is installed, in this order: the filter for arguments first, since the list that comes after
 # it need not allow seccomp(2).

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from crabcan import _check, defaults
 from crabcan._check import Path
 from crabcan._value import Value
 from crabcan.errors import invalid
 
+TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
-    from typing import TypeAlias, TypedDict, Unpack
+    from typing import Any, TypeAlias, TypedDict, Unpack
 
     from crabcan.container import Container
     from crabcan.landlock import Landlock

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
 
 from crabcan.errors import Error, NotSupported
 
@@ -60,8 +58,10 @@ def maps(uid: int | None = None, files: dict[str, str] = FILES) -> tuple[str, st
 
 
 def _map(kind: str, user: int, own: int, files: dict[str, str]) -> str:
+    from shutil import which
+
     program = PROGRAMS[kind]
-    if shutil.which(program) is None:
+    if which(program) is None:
         raise _unsupported(f"{program} is not installed", "apt-get install uidmap")
     found = ranges(files[kind], user)
     if not found:
@@ -79,6 +79,8 @@ def _map(kind: str, user: int, own: int, files: dict[str, str]) -> str:
 
 
 def _name_of(uid: int) -> str:
+    import pwd
+
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

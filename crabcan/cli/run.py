@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import Any
 
 from crabcan import log
 from crabcan.cli import values
 from crabcan.cli.options import Option, Parsed, UsageError, help_text, parse
 from crabcan.container import Container
 from crabcan.errors import CommandNotExecutable, CommandNotFound, Error
+
+TYPE_CHECKING = False  # importing typing takes longer than a launch
+if TYPE_CHECKING:
+    from typing import Any
 
 # What is an argument of Container by the same name, and how its words become the value.
 ARGUMENTS: tuple[tuple[Option, values.Convert], ...] = (

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from crabcan.cli.options import UsageError
+
+TYPE_CHECKING = False  # importing typing takes longer than a launch
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def number(name: str, words: list[str]) -> int:
@@ -85,6 +88,10 @@ def rlimits(name: str, words: list[str]) -> dict[str, Any]:
     return found
 
 
+# Arguments of mounts that are strings, whatever they look like.
+_TEXTS = frozenset({"source", "target", "upper", "content", "size"})
+
+
 def mount(name: str, word: str) -> object:
     """``TYPE,name=value,...``: any of crabcan's mounts, by the names of its arguments."""
     from crabcan import _check, mounts
@@ -92,7 +99,9 @@ def mount(name: str, word: str) -> object:
     kind, *rest = word.split(",")
     if kind not in mounts.TYPES:
         raise _check.unknown(name, kind, mounts.TYPES)
-    arguments = {key: _plain(value) for key, value in (_pair(name, item) for item in rest)}
+    arguments: dict[str, Any] = dict(_pair(name, item) for item in rest)
+    for key in arguments.keys() - _TEXTS:
+        arguments[key] = _plain(arguments[key])
     if "mode" in arguments:
         arguments["mode"] = octal(name, [str(arguments["mode"])])
     try:

@@ -49,6 +49,14 @@ def test_memory() -> None:
     assert ((done.usage and done.usage.peak_memory) or 0) > 256 << 20
 
 
+def test_memory_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not usable("memory"):
+        return  # then the kernel takes the container first: test_defaults
+    monkeypatch.setattr(cgroup, "total_memory", lambda: 128 << 20)
+    assert crabcan.run(HOG, capture_output=True).oom_killed
+    assert not crabcan.run(HOG, limits=Limits(memory="max"), capture_output=True).oom_killed
+
+
 def test_pids(inside: Run) -> None:
     # Without a controller RLIMIT_NPROC does it: never an error.
     script = "for i in 1 2 3 4 5 6 7 8; do sleep 0.2 & done; wait"

@@ -199,6 +199,11 @@ def test_short_forms(tmp_path: Path) -> None:
         cli.arguments_of(parse(cli.OPTIONS, ["-v", "x"]))
 
 
+def test_a_file_on_the_command_line() -> None:
+    done = crabcan_run("--mounts", "file,target=/n,content=123,mode=600", "--", "cat", "/n")
+    assert done.stdout == "123", done.stderr
+
+
 def test_timeout_and_limits_on_the_command_line() -> None:
     done = crabcan_run("--timeout", "0.3", "sleep", "60")
     assert (done.returncode, done.stdout) == (124, "")
