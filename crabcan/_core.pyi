@@ -83,6 +83,7 @@ class Plan:
         landlock: tuple[tuple[int, bytes | None, int], ...],
         landlock_access: int,
         landlock_ports: int,
+        group_count: int,
         umask: int,
         nice: int,
         oom_score_adj: int,
@@ -95,6 +96,7 @@ class Plan:
         channel: int,
         cgroup: int,
         joins: tuple[int, ...],
+        groups: tuple[int, ...],
         /,
     ) -> Process: ...
 

@@ -82,10 +82,12 @@ class Resources:
         """The group of version 2 to be born in, or -1."""
         return -1 if self._group is None else self._group.fd
 
-    def attach(self, spec: Spec, pid: int) -> None:
+    def open_groups(self) -> tuple[int, ...]:
+        """Descriptors of the groups of version 1 to enter; to be closed."""
+        return () if self._group is None else self._group.open_tasks()
+
+    def connect(self, spec: Spec, pid: int) -> None:
         """Do to the waiting child what is done from outside."""
-        if self._group is not None:
-            self._group.attach(pid)
         if spec.network == "pasta":
             from crabcan.pasta import Pasta
 

@@ -346,11 +346,21 @@ class Group:
                 lines += [f"{name} to {text(value)}" for name, text in files]
         return lines
 
-    def attach(self, pid: int) -> None:
-        """Put a process into the groups of version 1; into that of version 2 it is born."""
-        for version, path in self._directories.values():
-            if version == 1:
-                _write(path, "cgroup.procs", str(pid))
+    def open_tasks(self) -> tuple[int, ...]:
+        """Descriptors by which a thread enters the groups of version 1, by writing 0; to be closed.
+
+        Into that of version 2 a process is born.
+        """
+        fds: list[int] = []
+        try:
+            for path in sorted({path for version, path in self._directories.values()
+                                if version == 1}):  # fmt: skip
+                fds.append(os.open(f"{path}/tasks", os.O_WRONLY | os.O_CLOEXEC))
+        except OSError:
+            for fd in fds:
+                os.close(fd)
+            raise
+        return tuple(fds)
 
     def _file(self, controller: str, v2: str, v1: str) -> str | None:
         version, path = self._directories.get(controller) or self._directories.get("", (0, ""))

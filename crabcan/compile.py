@@ -320,11 +320,12 @@ def compile_plan(
     trace: bool = False,
     joined: _Joined | _NothingJoined,
     stand_ins: dict[str, tuple[int, int]] | None = None,
+    group_count: int = 0,
 ) -> _core.Plan:
     """Compile a plan; it can be launched any number of times, from any thread.
 
-    `joined` are the namespaces that each launch will be given; `stand_ins` are resource limits for
-    what no cgroup enforces here.
+    `joined` are the namespaces that each launch will be given, `group_count` is the number of
+    groups of version 1; `stand_ins` are resource limits for what no cgroup enforces here.
     """
     who = identity.of(spec, joined.has_user)
     environ = dict(spec.env)
@@ -360,6 +361,7 @@ def compile_plan(
             landlock=landlock,
             landlock_access=access,
             landlock_ports=ports,
+            group_count=group_count,
             umask=spec.umask,
             nice=spec.nice or 0,
             oom_score_adj=spec.oom_score_adj or 0,

@@ -159,32 +159,40 @@ class Container:
         log.debug(LOGGER, "Container child PID: %s", self._child_pid)
 
     def _create(self) -> None:
+        self._resources.take(self.spec)
         with contextlib.closing(namespaces_to_join(self.spec)) as joined:
-            self._resources.take(self.spec)
-            plan = compile_plan(
-                self.spec,
-                trace=log.wants_debug(LOGGER),
-                joined=joined,
-                stand_ins=self._resources.stand_ins,
-            )
-            if self.spec.channel:
-                self._sockets = channel.pair()
-            self._process = self._launch(plan, joined.fds)
+            groups = self._resources.open_groups()
+            try:
+                plan = compile_plan(
+                    self.spec,
+                    trace=log.wants_debug(LOGGER),
+                    joined=joined,
+                    stand_ins=self._resources.stand_ins,
+                    group_count=len(groups),
+                )
+                if self.spec.channel:
+                    self._sockets = channel.pair()
+                self._process = self._launch(plan, joined.fds, groups)
+            finally:
+                for fd in groups:
+                    os.close(fd)
         log.debug(LOGGER, "Container sockets: %s", self._sockets or self._process.sockets)
         # Ours no longer: while we held it, its end would never show as closed.
         self._close_childs_socket()
         self._child_pid = self._process.pid
-        self._resources.attach(self.spec, self._process.pid)
+        self._resources.connect(self.spec, self._process.pid)
         self._process.go_on()
         self._await_start(plan, self._process)
 
-    def _launch(self, plan: _core.Plan, joined: tuple[int, ...]) -> _core.Process:
+    def _launch(
+        self, plan: _core.Plan, joined: tuple[int, ...], groups: tuple[int, ...]
+    ) -> _core.Process:
         devnull = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) if None in self._stdio else -1
         stdin, stdout, stderr = (devnull if fd is None else fd for fd in self._stdio)
         childs_end = -1 if self._sockets is None else self._sockets[1]
         try:
             return plan.launch(
-                (stdin, stdout, stderr), childs_end, self._resources.cgroup_fd, joined
+                (stdin, stdout, stderr), childs_end, self._resources.cgroup_fd, joined, groups
             )
         except _core.StepError as failure:
             step, index, errnum = failure.args

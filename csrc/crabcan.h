@@ -88,6 +88,7 @@ struct crab_spec {
 	size_t landlock_count;
 	uint64_t landlock_access;
 	uint64_t landlock_ports;
+	uint32_t group_count; /* that each launch is given */
 	uint32_t umask;
 	int32_t nice;
 	int32_t oom_score_adj;
@@ -116,6 +117,9 @@ struct crab_launch {
 	/* Of the files of the namespaces that the plan joins, setns(2). */
 	const int *joins;
 	size_t join_count;
+	/* Of the "tasks" files of groups of version 1, to write to. */
+	const int *groups;
+	size_t group_count;
 };
 
 struct crab_process;
@@ -123,7 +127,7 @@ struct crab_process;
 /*
  * Returns once the child is in its namespaces with its ids mapped, and waits
  * to be told to go on: what else must be done to it from outside, such as
- * putting it into groups of cgroup v1, is done then. The descriptors in `how`
+ * connecting its network, is done then. The descriptors in `how`
  * stay the caller's.
  */
 int crab_launch(struct crab_plan *plan, const struct crab_launch *how,

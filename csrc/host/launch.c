@@ -86,24 +86,29 @@ static int let_go_on(struct crab_process *process, struct crab_error *error)
 	return 0;
 }
 
-/* The namespaces to join and the trees: what the child gets besides. */
+static int *append(int *to, const int *fds, size_t count)
+{
+	if (count)
+		memcpy(to, fds, count * sizeof(int));
+	return to + count;
+}
+
+/* What the child gets besides, in the order of plan.h. */
 static int collect_extra(struct crab_process *process,
 			 const struct crab_launch *how,
 			 struct crab_error *error)
 {
-	struct stage0 *stage0 = &process->stage0;
-	size_t count = how->join_count + process->trees.count;
+	const struct trees *trees = &process->trees;
+	size_t count = how->join_count + how->group_count + trees->count;
+	int *extra = calloc(count + 1, sizeof(int));
 
-	stage0->extra = calloc(count + 1, sizeof(int));
-	if (!stage0->extra)
+	if (!extra)
 		return crab_fail(error, CRAB_STEP_DESCRIPTORS);
-	if (how->join_count)
-		memcpy(stage0->extra, how->joins,
-		       how->join_count * sizeof(int));
-	if (process->trees.count)
-		memcpy(stage0->extra + how->join_count, process->trees.fds,
-		       process->trees.count * sizeof(int));
-	stage0->extra_count = (int)count;
+	process->stage0.extra = extra;
+	process->stage0.extra_count = (int)count;
+	extra = append(extra, how->joins, how->join_count);
+	extra = append(extra, how->groups, how->group_count);
+	append(extra, trees->fds, trees->count);
 	return 0;
 }
 

@@ -149,6 +149,7 @@ static void write_plan(struct writer *w, const struct crab_spec *spec)
 		.capabilities = spec->capabilities,
 		.landlock_access = spec->landlock_access,
 		.landlock_ports = spec->landlock_ports,
+		.group_count = spec->group_count,
 		.umask = spec->umask,
 		.nice = spec->nice,
 		.oom_score_adj = spec->oom_score_adj,

@@ -91,7 +91,6 @@ long namespaces_join(struct init *init)
 {
 	int pidfd = -1;
 
-	init->next_tree += (int)init->plan->joins.count;
 	long result = join_all(init);
 
 	if (result < 0)

@@ -13,6 +13,26 @@
 #include "text.h"
 
 /*
+ * A thread that moves itself takes no lock of the kernel's that would have to
+ * wait for all processors: 0.1 ms instead of up to 15 (cgroup_procs_write_start
+ * in kernel/cgroup/cgroup.c).
+ */
+long groups_enter(struct init *init)
+{
+	int first = CRAB_FD_COUNT + (int)init->plan->joins.count;
+
+	for (uint32_t i = 0; i < init->plan->group_count; i++) {
+		int fd = first + (int)i;
+
+		begin_step(init, CRAB_STEP_GROUP, i);
+		if (write(fd, "0", 1) < 0)
+			return -errno;
+		close(fd);
+	}
+	return 0;
+}
+
+/*
  * init's own, which the payload inherits: an undumpable process may not write
  * its file in /proc (proc_pid_oom_score_adj(5)).
  */

@@ -50,6 +50,7 @@ long plan_open(struct init *init);
 /* enter.c */
 long namespaces_join(struct init *init);
 /* identity.c */
+long groups_enter(struct init *init);
 long oom_score_set(struct init *init);
 long init_undumpable(struct init *init);
 long init_become_root(struct init *init);

@@ -28,6 +28,7 @@ static long set_hostname(struct init *init)
 /* The order of isolation. */
 static const struct step order[] = {
 	{ CRAB_STEP_PLAN, plan_open },
+	{ CRAB_STEP_GROUP, groups_enter },
 	{ CRAB_STEP_OOM_SCORE, oom_score_set },
 	{ CRAB_STEP_UNDUMPABLE, init_undumpable },
 	{ CRAB_STEP_JOIN, namespaces_join },
@@ -83,7 +84,7 @@ void begin_step(struct init *init, enum crab_step step, uint32_t index)
 static bool is_many(enum crab_step step)
 {
 	return step == CRAB_STEP_MOUNT || step == CRAB_STEP_RLIMIT ||
-	       step == CRAB_STEP_JOIN;
+	       step == CRAB_STEP_JOIN || step == CRAB_STEP_GROUP;
 }
 
 static bool is_left_out(const struct init *init, enum crab_step step)
@@ -120,9 +121,7 @@ static void report_failure(const struct init *init, long error)
 
 int main(void)
 {
-	struct init init = { .root = -1,
-			     .scratch = -1,
-			     .next_tree = CRAB_FD_COUNT };
+	struct init init = { .root = -1, .scratch = -1 };
 	long result = take_steps(&init, order);
 
 	if (result < 0) {

@@ -38,5 +38,7 @@ long plan_open(struct init *init)
 	relocate(base, &plan->argv);
 	relocate(base, &plan->environ);
 	init->plan = plan;
+	init->next_tree =
+		CRAB_FD_COUNT + (int)(plan->joins.count + plan->group_count);
 	return 0;
 }

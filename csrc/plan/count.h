@@ -36,6 +36,8 @@ static inline uint32_t crab_step_count(const struct crab_plan_header *plan,
 		return plan->joins.count > 0;
 	case CRAB_STEP_JOIN:
 		return plan->joins.count;
+	case CRAB_STEP_GROUP:
+		return plan->group_count;
 	case CRAB_STEP_SETGROUPS:
 		return crab_has_flag(plan, CRAB_PLAN_DENY_SETGROUPS);
 	case CRAB_STEP_GID_MAP:

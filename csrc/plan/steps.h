@@ -27,6 +27,7 @@
 	X(EXEC_INIT, "exec_init", "executing the init program")                \
 	/* init */                                                             \
 	X(PLAN, "plan", "reading the plan")                                    \
+	X(GROUP, "group", "entering a control group")                          \
 	X(OOM_SCORE, "oom_score", "setting oom_score_adj")                     \
 	X(UNDUMPABLE, "undumpable", "closing init to ptrace")                  \
 	X(JOIN, "join", "joining a namespace")                                 \

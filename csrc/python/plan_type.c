@@ -229,6 +229,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 				 "landlock",
 				 "landlock_access",
 				 "landlock_ports",
+				 "group_count",
 				 "umask",
 				 "nice",
 				 "oom_score_adj",
@@ -244,7 +245,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 
 	if (!PyArg_ParseTupleAndKeywords(
 		    args, kwargs,
-		    "$IKIIO&O&O&O&O&O!O!O!O!Ky#y#y#y#y#y#O!KKIii:Plan", names,
+		    "$IKIIO&O&O&O&O&O!O!O!O!Ky#y#y#y#y#y#O!KKIIii:Plan", names,
 		    &spec.flags, &clone_flags, &spec.uid, &spec.gid,
 		    bytes_or_none, &spec.hostname, bytes_or_none, &spec.root,
 		    bytes_or_none, &spec.cwd, bytes_or_none, &spec.uid_map,
@@ -255,7 +256,8 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 		    &rlimits, &rlimits_size, &affinity, &affinity_size, &checks,
 		    &checks_size, &seccomp, &seccomp_size, &joins, &joins_size,
 		    &PyTuple_Type, &tuples.landlock, &access, &ports,
-		    &spec.umask, &spec.nice, &spec.oom_score_adj))
+		    &spec.group_count, &spec.umask, &spec.nice,
+		    &spec.oom_score_adj))
 		return NULL;
 	spec.clone_flags = clone_flags;
 	spec.capabilities = capabilities;
@@ -308,18 +310,18 @@ static PyObject *plan_step_count(PyObject *self, PyObject *step)
 		crab_plan_step_count(plan_of(self), (uint32_t)number));
 }
 
-#define MAX_JOINS 8 /* Linux has eight kinds of namespaces */
+#define MAX_FDS 16 /* of namespaces, or of groups */
 
-static int take_joins(PyObject *tuple, int joins[MAX_JOINS], size_t *ret_count)
+static int take_fds(PyObject *tuple, int fds[MAX_FDS], size_t *ret_count)
 {
 	Py_ssize_t count = PyTuple_Size(tuple);
 
-	if (count > MAX_JOINS) {
-		PyErr_SetString(PyExc_ValueError, "too many namespaces");
+	if (count > MAX_FDS) {
+		PyErr_SetString(PyExc_ValueError, "too many descriptors");
 		return -1;
 	}
 	for (Py_ssize_t i = 0; i < count; i++) {
-		joins[i] = (int)PyLong_AsLong(PyTuple_GetItem(tuple, i));
+		fds[i] = (int)PyLong_AsLong(PyTuple_GetItem(tuple, i));
 		if (PyErr_Occurred())
 			return -1;
 	}
@@ -333,16 +335,21 @@ static PyObject *plan_launch(PyObject *self, PyObject *args)
 	struct crab_process *process;
 	struct crab_launch how = { 0 };
 	struct crab_error error;
-	int joins[MAX_JOINS];
-	PyObject *tuple;
+	int joins[MAX_FDS];
+	int groups[MAX_FDS];
+	PyObject *join_tuple;
+	PyObject *group_tuple;
 	int result;
 
-	if (!PyArg_ParseTuple(args, "(iii)iiO!:launch", &how.stdio[0],
+	if (!PyArg_ParseTuple(args, "(iii)iiO!O!:launch", &how.stdio[0],
 			      &how.stdio[1], &how.stdio[2], &how.channel,
-			      &how.cgroup, &PyTuple_Type, &tuple) ||
-	    take_joins(tuple, joins, &how.join_count) < 0)
+			      &how.cgroup, &PyTuple_Type, &join_tuple,
+			      &PyTuple_Type, &group_tuple) ||
+	    take_fds(join_tuple, joins, &how.join_count) < 0 ||
+	    take_fds(group_tuple, groups, &how.group_count) < 0)
 		return NULL;
 	how.joins = joins;
+	how.groups = groups;
 	Py_BEGIN_ALLOW_THREADS
 	result = crab_launch(plan_of(self), &how, &process, &error);
 	Py_END_ALLOW_THREADS
@@ -358,8 +365,8 @@ static PyMethodDef methods[] = {
 	  "How often step number `step` is taken." },
 	{ "launch", plan_launch, METH_VARARGS,
 	  "Launch with (stdin, stdout, stderr), the channel's end or -1, the "
-	  "cgroup to be born in or -1, and the namespaces to join; it waits "
-	  "for go_on()." },
+	  "cgroup to be born in or -1, the namespaces to join, and the groups "
+	  "of version 1 to enter; it waits for go_on()." },
 	{ 0 },
 };
 
