@@ -163,12 +163,8 @@ def ancestors(hierarchy: Hierarchy) -> Iterator[str]:
 
 
 def _enabled(directory: str, controllers: set[str]) -> bool:
-    """Whether groups made in it have the controllers; enables them where that is allowed.
-
-    A group that has processes and is not the top can not (cgroup-v2.rst, "No Internal Process
-    Constraint"): then one above it may.
-    """
-    if not os.access(directory, os.W_OK):
+    """Whether groups made in it have the controllers; enables them where that is allowed."""
+    if not os.access(directory, os.W_OK) or not _may_have_groups(directory):
         return False
     active = set((_read(directory, "cgroup.subtree_control") or "").split())
     available = set((_read(directory, "cgroup.controllers") or "").split())
@@ -180,6 +176,17 @@ def _enabled(directory: str, controllers: set[str]) -> bool:
     except OSError:
         return False
     return True
+
+
+def _may_have_groups(directory: str) -> bool:
+    """Whether groups in it can have processes of their own.
+
+    One that has processes itself cannot have such groups, except for the top, which alone has no
+    type (cgroup-v2.rst, "No Internal Process Constraint"). With pids the kernel would let us begin,
+    and make threads of its groups.
+    """
+    kind = _read(directory, "cgroup.type")
+    return kind is None or (kind.strip() == "domain" and not _read(directory, "cgroup.procs"))
 
 
 def _v2_parent(hierarchy: Hierarchy, controllers: set[str]) -> str | None:
