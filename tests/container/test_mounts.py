@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -186,6 +187,18 @@ def test_ptys_and_shared_memory_are_its_own(inside: Run) -> None:
     script = "import os; m, s = os.openpty(); print(os.ttyname(s))"
     assert inside(f"python3 -c '{script}'") == "/dev/pts/0\n"
     inside("echo x > /dev/shm/x")
+
+
+def test_devices_and_set_user_id_files_of_the_root_count_for_nothing(
+    busybox_root: Path, inside: Run
+) -> None:
+    options = inside("grep ' / ' /proc/self/mountinfo", root=busybox_root).split()[5]
+    assert {"ro", "nosuid", "nodev"} <= set(options.split(","))
+    if os.geteuid() == 0:
+        os.mknod(busybox_root / "zero", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+        os.chmod(busybox_root / "zero", 0o666)
+        inside("[ -c /zero ]; ! head -c 1 /zero 2>/dev/null", root=busybox_root)
+        inside("[ -c /zero ]; ! head -c 1 /zero 2>/dev/null", root=busybox_root, root_writable=True)
 
 
 def hostile_targets(outside: Path) -> dict[str, str]:
