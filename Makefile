@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 APT_PACKAGES := gcc make musl-tools linux-libc-dev libseccomp-dev libcap-dev python3 python3-dev python3-venv \
-	busybox-static util-linux passt iproute2 uidmap cpio xz-utils qemu-system-x86
+	busybox-static util-linux mount passt iproute2 uidmap cpio xz-utils qemu-system-x86
 
 # One style for all C, kept where the C is.
 C_FILES := --style=file:csrc/.clang-format $(wildcard csrc/*.h csrc/*/*.[ch] tests/csrc/*.c)

@@ -41,6 +41,7 @@ REPORT_STEP: Final[int]
 REPORT_FAILED: Final[int]
 REPORT_STARTED: Final[int]
 REPORT_ENDED: Final[int]
+TIME_NOT_LIMITED: Final[int]
 CLONE_NEWNS: Final[int]
 CLONE_NEWCGROUP: Final[int]
 CLONE_NEWPID: Final[int]
@@ -83,6 +84,8 @@ class Plan:
         landlock: tuple[tuple[int, bytes | None, int], ...],
         landlock_access: int,
         landlock_ports: int,
+        wall_time: int,
+        cpu_time: int,
         group_count: int,
         umask: int,
         nice: int,
@@ -111,9 +114,10 @@ class Process:
     def report(
         self, timeout: float | None, /
     ) -> tuple[int, int, int, int, int, int, int] | tuple[()] | None: ...
-    def wait(self, timeout: float | None, /) -> tuple[bool, int, int, int, int, int] | None: ...
+    def wait(
+        self, timeout: float | None, /
+    ) -> tuple[bool, int, int, int, int, int, int] | None: ...
     def go_on(self) -> None: ...
-    def end(self) -> None: ...
     def signal(self, signum: int, /) -> None: ...
     def close(self) -> None: ...
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import time
 
 from crabcan import _core
@@ -17,11 +16,9 @@ if TYPE_CHECKING:
     from crabcan.spec import Spec
     from crabcan.usage import Usage
 
-# What _core.Process.wait() gives: reported, code, status, user ns, system ns, peak bytes.
-End = tuple[bool, int, int, int, int, int]
-
-_CPU_CHECK = 0.01  # seconds at least between two looks at the CPU time
-_GRACE = 1.0  # seconds that init has for a thousand processes and more
+# What _core.Process.wait() gives: reported, code, status, user ns, system ns, peak bytes, and the
+# limit of time that ended it.
+End = tuple[bool, int, int, int, int, int, int]
 
 
 class Resources:
@@ -59,7 +56,7 @@ class Resources:
             self._stand_in_for_pids(limits)
         if limits.file_size is not None:
             self.stand_ins["fsize"] = (limits.file_size, limits.file_size)
-        if limits.cpu_time is not None:  # a process that outruns the looks at the group
+        if limits.cpu_time is not None:  # for a process that outruns init's looks at the account
             seconds = math.ceil(limits.cpu_time) + 1
             self.stand_ins["cpu"] = (seconds, seconds)
 
@@ -82,9 +79,27 @@ class Resources:
         """The group of version 2 to be born in, or -1."""
         return -1 if self._group is None else self._group.fd
 
+    @property
+    def group_count(self) -> int:
+        """How many groups of version 1 there are to enter."""
+        return 0 if self._group is None else len(self._group.tasks())
+
     def open_groups(self) -> tuple[int, ...]:
-        """Descriptors of the groups of version 1 to enter; to be closed."""
-        return () if self._group is None else self._group.open_tasks()
+        """Descriptors of the groups to enter, and of the account to watch; to be closed."""
+        if self._group is None:
+            return ()
+        files = [(path, os.O_WRONLY) for path in self._group.tasks()]
+        if self._limits is not None and self._limits.cpu_time is not None:
+            files.append((self._group.account() or os.devnull, os.O_RDONLY))
+        fds: list[int] = []
+        try:
+            for path, mode in files:
+                fds.append(os.open(path, mode | os.O_CLOEXEC))
+        except OSError:
+            for fd in fds:
+                os.close(fd)
+            raise
+        return tuple(fds)
 
     def connect(self, spec: Spec, pid: int) -> None:
         """Do to the waiting child what is done from outside."""
@@ -94,41 +109,12 @@ class Resources:
             self._pasta = Pasta.start(pid, spec.publish)
 
     def started(self) -> None:
-        """The command runs: from here on its time counts."""
+        """The command runs."""
         self._started = time.monotonic()
-
-    def wait(self, process: _core.Process, timeout: float | None) -> End | None:
-        """Wait for the end, or for a limit of time, which kills; None at the timeout."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            wall, cpu = self._time_left()
-            if min(wall, cpu) <= 0:
-                self.timed_out = True
-                return end_process(process)
-            until = math.inf if deadline is None else max(deadline - time.monotonic(), 0)
-            wait = min(until, wall, cpu)
-            end = process.wait(None if wait == math.inf else wait)
-            if end is not None or (deadline is not None and time.monotonic() >= deadline):
-                return end
-
-    def _time_left(self) -> tuple[float, float]:
-        """Seconds until the wall time is over, and until the CPU time can be at the earliest."""
-        limits = self._limits
-        wall = cpu = math.inf
-        if limits is not None and limits.wall_time is not None:
-            wall = self._started + limits.wall_time - time.monotonic()
-        if limits is not None and limits.cpu_time is not None and self._group is not None:
-            left = limits.cpu_time - (self._group.cpu_time() or 0)
-            cpu = max(left / (os.cpu_count() or 1), _CPU_CHECK) if left > 0 else 0
-        return wall, cpu
-
-    def next_check(self) -> float | None:
-        """When the limits of time must be looked at again, on the monotonic clock, or None."""
-        left = min(self._time_left())
-        return None if left == math.inf else time.monotonic() + left
 
     def ended(self, end: End) -> None:
         """Read the account, while there is one."""
+        self.timed_out = end[6] != _core.TIME_NOT_LIMITED
         wall = time.monotonic() - self._started
         memory = pids = None
         if self._group is not None:
@@ -161,16 +147,6 @@ class Resources:
         if self._group is not None:
             self._group.remove()
             self._group = None
-
-
-def end_process(process: _core.Process) -> End | None:
-    """Have init end it, which counts what was used; or kill init, should it not."""
-    process.end()
-    end = process.wait(_GRACE)
-    if end is None:
-        process.signal(signal.SIGKILL)
-        end = process.wait(None)
-    return end
 
 
 def _counts_by_user_namespace(spec: Spec) -> bool:

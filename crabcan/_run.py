@@ -30,6 +30,12 @@ class TimeoutExpired(Error, subprocess.TimeoutExpired):
         return subprocess.TimeoutExpired.__str__(self)
 
 
+class _Captured(Container):
+    """One whose output is read here."""
+
+    _counts_output = True
+
+
 class CompletedProcess(subprocess.CompletedProcess[Any]):
     """What became of a command.
 
@@ -99,7 +105,7 @@ def run(
             return _completed(args, container, container.wait(timeout))
     with _Capture() as capture:
         out, err = capture.writers
-        with Container(args, stdin=stdin, stdout=out, stderr=err, **options) as container:
+        with _Captured(args, stdin=stdin, stdout=out, stderr=err, **options) as container:
             container.create()
             capture.close_writers()
             try:
@@ -112,16 +118,12 @@ def run(
 
 
 def _read_and_wait(container: Container, capture: _Capture, deadline: float | None) -> int:
-    """Read both pipes to their ends; a limit of time or of output ends the container meanwhile."""
+    """Read both pipes to their ends; beyond the limit of output it is killed."""
     limits = container.spec.limits
-    limit = None if limits is None else limits.output
-    while not capture.read(_earliest(deadline, container.next_check()), limit):
-        if capture.over_limit:
-            container.kill()
-            break
-        container.poll()
-        if deadline is not None and time.monotonic() >= deadline:
+    if not capture.read(deadline, None if limits is None else limits.output):
+        if not capture.over_limit:
             raise subprocess.TimeoutExpired([], 0)
+        container.kill()
     return container.wait(_left(deadline))
 
 
@@ -135,10 +137,6 @@ def _completed(args: Command, container: Container, code: int, *output: Any) -> 
 
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
-
-
-def _earliest(*deadlines: float | None) -> float | None:
-    return min((d for d in deadlines if d is not None), default=None)
 
 
 def _above_stdio(fd: int) -> int:

@@ -353,35 +353,25 @@ class Group:
                 lines += [f"{name} to {text(value)}" for name, text in files]
         return lines
 
-    def open_tasks(self) -> tuple[int, ...]:
-        """Descriptors by which a thread enters the groups of version 1, by writing 0; to be closed.
+    def tasks(self) -> list[str]:
+        """The files by which a thread enters the groups of version 1, writing 0.
 
         Into that of version 2 a process is born.
         """
-        fds: list[int] = []
-        try:
-            for path in sorted({path for version, path in self._directories.values()
-                                if version == 1}):  # fmt: skip
-                fds.append(os.open(f"{path}/tasks", os.O_WRONLY | os.O_CLOEXEC))
-        except OSError:
-            for fd in fds:
-                os.close(fd)
-            raise
-        return tuple(fds)
+        return sorted({f"{path}/tasks" for version, path in self._directories.values()
+                       if version == 1})  # fmt: skip
+
+    def account(self) -> str | None:
+        """The file that tells the CPU time of all its processes; None where none is counted."""
+        if "cpuacct" in self._directories:
+            return f"{self._directories['cpuacct'][1]}/cpuacct.usage"
+        if "" in self._directories:
+            return f"{self._directories[''][1]}/cpu.stat"
+        return None
 
     def _file(self, controller: str, v2: str, v1: str) -> str | None:
         version, path = self._directories.get(controller) or self._directories.get("", (0, ""))
         return _read(path, v2 if version == 2 else v1) if version else None
-
-    def cpu_time(self) -> float | None:
-        """Seconds of CPU time so far; None where none is counted."""
-        if "cpuacct" in self._directories:
-            text = _read(self._directories["cpuacct"][1], "cpuacct.usage")
-            return None if text is None else int(text) / 1e9
-        if "" in self._directories:
-            stat = _fields(_read(self._directories[""][1], "cpu.stat"))
-            return stat["usage_usec"] / 1e6 if "usage_usec" in stat else None
-        return None
 
     def peak_memory(self) -> int | None:
         """Bytes; None where it is not counted (memory.peak came with Linux 5.19)."""

@@ -314,6 +314,11 @@ def _seccomp(spec: Spec) -> tuple[bytes, bytes]:
     )
 
 
+def _nanoseconds(spec: Spec, name: str) -> int:
+    seconds = None if spec.limits is None else getattr(spec.limits, name)
+    return 0 if seconds is None else max(int(min(seconds, 1e9) * 1e9), 1)
+
+
 def compile_plan(
     spec: Spec,
     *,
@@ -361,6 +366,8 @@ def compile_plan(
             landlock=landlock,
             landlock_access=access,
             landlock_ports=ports,
+            wall_time=_nanoseconds(spec, "wall_time"),
+            cpu_time=_nanoseconds(spec, "cpu_time"),
             group_count=group_count,
             umask=spec.umask,
             nice=spec.nice or 0,

@@ -90,6 +90,8 @@ class Container:
 
     """
 
+    _counts_output = False  # nobody does but who reads it
+
     def __init__(
         self,
         command: Command,
@@ -109,6 +111,9 @@ class Container:
         log.debug(LOGGER, "Linux release: %s", os.uname().release)
         host.check()
         self.spec = Spec(command, **options)
+        limits = self.spec.limits
+        if limits is not None and limits.output is not None and not self._counts_output:
+            raise invalid("limits.output", limits.output, "only run(capture_output=True) counts it")
         self._stdio = tuple(
             _descriptor(name, value, number)
             for number, (name, value) in enumerate(
@@ -168,7 +173,7 @@ class Container:
                     trace=log.wants_debug(LOGGER),
                     joined=joined,
                     stand_ins=self._resources.stand_ins,
-                    group_count=len(groups),
+                    group_count=self._resources.group_count,
                 )
                 if self.spec.channel:
                     self._sockets = channel.pair()
@@ -236,7 +241,7 @@ class Container:
             log.info(
                 CHILD_LOGGER, "Starting container with command %s and args %s", words[0], words
             )
-        end = self._resources.wait(process, timeout)
+        end = process.wait(timeout)
         if end is None:
             from crabcan._run import TimeoutExpired
 
@@ -244,16 +249,12 @@ class Container:
         return self._take_end(end)
 
     def poll(self) -> int | None:
-        """What wait() would return if it has ended, or None. A limit of time ends it here too."""
+        """What wait() would return if it has ended, or None."""
         if self._returncode is None:
-            end = self._resources.wait(self._created("poll"), 0)
+            end = self._created("poll").wait(0)
             if end is not None:
                 self._take_end(end)
         return self._returncode
-
-    def next_check(self) -> float | None:
-        """When poll() must look at the limits of time again, on the monotonic clock, or None."""
-        return None if self._returncode is not None else self._resources.next_check()
 
     def _take_end(self, end: End) -> int:
         self._resources.ended(end)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,15 +25,11 @@ def steps(command: Command, **options: Any) -> Iterator[tuple[str, int, str, str
     try:
         resources.take(spec)
         limits = resources.describe()
-        groups = resources.open_groups()
-        for fd in groups:
-            os.close(fd)
+        groups = resources.group_count
     finally:
         resources.release()
     with contextlib.closing(namespaces_to_join(spec)) as joined:
-        plan = compile_plan(
-            spec, joined=joined, stand_ins=resources.stand_ins, group_count=len(groups)
-        )
+        plan = compile_plan(spec, joined=joined, stand_ins=resources.stand_ins, group_count=groups)
     for number, (name, doing) in enumerate(_core.STEPS):
         if name == "handshake":  # what is done to the waiting child from outside
             yield from _outside(spec, limits)

@@ -88,7 +88,9 @@ struct crab_spec {
 	size_t landlock_count;
 	uint64_t landlock_access;
 	uint64_t landlock_ports;
-	uint32_t group_count; /* that each launch is given */
+	uint64_t wall_time; /* nanoseconds; 0: as long as it takes */
+	uint64_t cpu_time;
+	uint32_t group_count; /* control groups of version 1 to enter */
 	uint32_t umask;
 	int32_t nice;
 	int32_t oom_score_adj;
@@ -117,7 +119,11 @@ struct crab_launch {
 	/* Of the files of the namespaces that the plan joins, setns(2). */
 	const int *joins;
 	size_t join_count;
-	/* Of the "tasks" files of groups of version 1, to write to. */
+	/*
+	 * Of the "tasks" files of groups of version 1, to write to; and where
+	 * CPU time is limited, last, of the file that tells it: cpuacct.usage
+	 * or cpu.stat.
+	 */
 	const int *groups;
 	size_t group_count;
 };
@@ -143,17 +149,12 @@ void crab_process_sockets(const struct crab_process *process, int ret[2]);
 /* kill(2) by pidfd; -1 with errno, ESRCH once it has been reaped. */
 int crab_process_signal(struct crab_process *process, int signum);
 
-/*
- * Asks init to kill all that is inside and to end, so that what it has used is
- * counted. Whoever cannot rely on init sends SIGKILL.
- */
-void crab_process_end(struct crab_process *process);
-
 /* How a container ended. */
 struct crab_status {
 	bool reported; /* by init; else read off init's own end */
 	int code;      /* CLD_EXITED, CLD_KILLED or CLD_DUMPED, waitid(2) */
 	int status;    /* the exit code or the signal */
+	enum crab_time_limit limit;
 	/* Of all that ran inside and was waited for, getrusage(2). */
 	int64_t user_time; /* nanoseconds */
 	int64_t system_time;

@@ -149,6 +149,8 @@ static void write_plan(struct writer *w, const struct crab_spec *spec)
 		.capabilities = spec->capabilities,
 		.landlock_access = spec->landlock_access,
 		.landlock_ports = spec->landlock_ports,
+		.wall_time = spec->wall_time,
+		.cpu_time = spec->cpu_time,
 		.group_count = spec->group_count,
 		.umask = spec->umask,
 		.nice = spec->nice,

@@ -43,13 +43,6 @@ int crab_process_signal(struct crab_process *process, int signum)
 			    0);
 }
 
-void crab_process_end(struct crab_process *process)
-{
-	/* Our direction only: its last reports are still to come. */
-	if (process->control >= 0 && process->owner == getpid())
-		shutdown(process->control, SHUT_WR);
-}
-
 /* Numbers from inside are believed only where they can be true. */
 static bool report_is_sound(const struct crab_report *report, ssize_t size)
 {
@@ -63,6 +56,8 @@ static bool report_is_sound(const struct crab_report *report, ssize_t size)
 		return report->step < CRAB_STEP_COUNT && report->error > 0 &&
 		       report->error < 4096; /* MAX_ERRNO of the kernel */
 	case CRAB_REPORT_ENDED:
+		if (report->limit > CRAB_TIME_CPU)
+			return false;
 		if (report->code == CLD_EXITED)
 			return report->status >= 0 && report->status <= 255;
 		return (report->code == CLD_KILLED ||
@@ -81,6 +76,7 @@ static void take_end(struct crab_process *process,
 		.reported = true,
 		.code = report->code,
 		.status = report->status,
+		.limit = (enum crab_time_limit)report->limit,
 		.peak_memory = (int64_t)report->peak_kib * 1024,
 	};
 }

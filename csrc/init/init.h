@@ -27,7 +27,10 @@ struct init {
 	int scratch;	  /* a tmpfs that nobody sees, for files and overlays */
 	int bases[CRAB_MAX_BASES]; /* tops of the mounts with CRAB_MOUNT_BASE */
 	uint32_t base_count;
-	int signals; /* signalfd */
+	int signals;	  /* signalfd */
+	int account;	  /* where the CPU time is read, if it is limited */
+	uint64_t started; /* monotonic, nanoseconds */
+	enum crab_time_limit limit; /* that has ended it */
 	pid_t payload;
 	bool payload_ended;
 	long payload_error; /* written by the payload's process, before its exec
@@ -86,6 +89,10 @@ long rlimits_set(struct init *init);
 long seccomp_install(struct init *init);
 /* landlock.c */
 long landlock_restrict(struct init *init);
+/* clock.c: the limits of time */
+uint64_t monotonic(void);
+void clock_start(struct init *init);
+int clock_left(struct init *init);
 /* supervise.c */
 long signals_take_over(struct init *init);
 int supervise(struct init *init);

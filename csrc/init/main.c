@@ -3,7 +3,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../plan/count.h"
@@ -46,14 +45,6 @@ static const struct step order[] = {
 	{ CRAB_STEP_SPAWN, payload_spawn },
 	{ 0 },
 };
-
-static uint64_t monotonic(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /*
  * Never sleeps: a caller that does not read may not hold the container up.

@@ -38,7 +38,8 @@ long plan_open(struct init *init)
 	relocate(base, &plan->argv);
 	relocate(base, &plan->environ);
 	init->plan = plan;
-	init->next_tree =
+	init->account =
 		CRAB_FD_COUNT + (int)(plan->joins.count + plan->group_count);
+	init->next_tree = init->account + (plan->cpu_time != 0);
 	return 0;
 }

@@ -56,13 +56,14 @@ static void report_start(void)
  * With the peak, which the caller cannot learn: init's own account begins with
  * that of the memory which it was born in, the caller's.
  */
-static void report_end(const siginfo_t *end)
+static void report_end(const struct init *init, const siginfo_t *end)
 {
 	struct rusage usage = { 0 };
 	struct crab_report report = {
 		.type = CRAB_REPORT_ENDED,
 		.code = end->si_code,
 		.status = end->si_status,
+		.limit = init->limit,
 	};
 
 	getrusage(RUSAGE_CHILDREN, &usage);
@@ -81,7 +82,7 @@ static bool reap(struct init *init)
 			return false;
 		if (end.si_pid == init->payload) {
 			init->payload_ended = true;
-			report_end(&end);
+			report_end(init, &end);
 			return true;
 		}
 	}
@@ -102,11 +103,23 @@ static bool take_signals(struct init *init)
 	return ended;
 }
 
+/* Waits for one that has been killed; false when there is none. */
+static bool reap_one(const struct init *init)
+{
+	siginfo_t end = { 0 };
+
+	if (waitid(P_ALL, 0, &end, WEXITED) < 0)
+		return errno == EINTR;
+	if (end.si_pid == init->payload && !init->payload_ended)
+		report_end(init, &end);
+	return true;
+}
+
 /*
  * In a PID namespace that is not ours nothing ends with us but what we end.
  * What a killed process leaves behind becomes our child, and its turn comes.
  */
-static void kill_descendants(void)
+static void kill_descendants(const struct init *init)
 {
 	char text[4096];
 
@@ -125,7 +138,7 @@ static void kill_descendants(void)
 		/* The last one may have been cut off. */
 		for (; rest && *word; word = strsep(&rest, " "))
 			kill((pid_t)strtol(word, NULL, 10), SIGKILL);
-		waitid(P_ALL, 0, &(siginfo_t){ 0 }, WEXITED);
+		reap_one(init);
 	}
 }
 
@@ -138,7 +151,11 @@ static int watch_until_end(struct init *init)
 	};
 
 	for (;;) {
-		if (poll(watch, WATCH_COUNT, -1) < 0 ||
+		int timeout = clock_left(init);
+
+		if (timeout == 0)
+			return 0;
+		if (poll(watch, WATCH_COUNT, timeout) < 0 ||
 		    (watch[WATCH_SIGNALS].revents & ~POLLIN))
 			return 1;
 		if (watch[WATCH_SIGNALS].revents && take_signals(init))
@@ -156,18 +173,13 @@ static int watch_until_end(struct init *init)
 static void kill_and_reap_all(const struct init *init)
 {
 	kill(-1, SIGKILL);
-	for (;;) {
-		siginfo_t end = { 0 };
-
-		if (waitid(P_ALL, 0, &end, WEXITED) < 0 && errno == ECHILD)
-			return;
-		if (end.si_pid == init->payload && !init->payload_ended)
-			report_end(&end);
-	}
+	while (reap_one(init))
+		;
 }
 
 int supervise(struct init *init)
 {
+	clock_start(init);
 	report_start();
 	int code = watch_until_end(init);
 
@@ -175,6 +187,6 @@ int supervise(struct init *init)
 	if (getpid() == 1)
 		kill_and_reap_all(init);
 	else
-		kill_descendants();
+		kill_descendants(init);
 	return code;
 }

@@ -138,7 +138,9 @@ struct crab_plan_header {
 	struct crab_plan_array joins; /* uint64_t CLONE_NEW*, user first */
 	uint64_t landlock_access; /* file system rights that are walled in */
 	uint64_t landlock_ports;  /* network rights that are */
-	uint32_t group_count;	  /* control groups of version 1 to enter */
+	uint64_t wall_time;   /* nanoseconds after which init ends it all; 0 */
+	uint64_t cpu_time;    /* the same of CPU time, by the account's file */
+	uint32_t group_count; /* control groups of version 1 to enter */
 	uint32_t umask;
 	int32_t nice;
 	int32_t oom_score_adj;
@@ -188,8 +190,9 @@ static inline int crab_mount_is_idmapped(const struct crab_plan_mount *mount)
 /*
  * The descriptors that the child has when init begins. The first three and
  * the channel keep their numbers in the payload; init closes the rest to it.
- * From CRAB_FD_COUNT on follow the namespaces to join, the groups to enter, and
- * with CRAB_PLAN_HOST_TREES the trees: the root's if there is one, and each
+ * From CRAB_FD_COUNT on follow the namespaces to join, the "tasks"
+ * files of the groups to enter, the account of CPU time where that is limited,
+ * and with CRAB_PLAN_HOST_TREES the trees: the root's if there is one, and each
  * that a mount needs, in their order.
  */
 enum crab_fd {

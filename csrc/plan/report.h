@@ -17,6 +17,13 @@ enum crab_report_type {
 			    */
 };
 
+/* Which limit of time, kept by init, has ended the payload. */
+enum crab_time_limit {
+	CRAB_TIME_NOT_LIMITED,
+	CRAB_TIME_WALL,
+	CRAB_TIME_CPU,
+};
+
 struct crab_report {
 	uint32_t type;
 	uint32_t step;
@@ -24,6 +31,7 @@ struct crab_report {
 	int32_t error;
 	int32_t code;
 	int32_t status;
+	uint32_t limit;	   /* enum crab_time_limit */
 	uint32_t peak_kib; /* of the largest process that was waited for */
 	uint64_t time;	   /* CLOCK_MONOTONIC, nanoseconds */
 };

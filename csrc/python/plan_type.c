@@ -229,6 +229,8 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 				 "landlock",
 				 "landlock_access",
 				 "landlock_ports",
+				 "wall_time",
+				 "cpu_time",
 				 "group_count",
 				 "umask",
 				 "nice",
@@ -237,7 +239,8 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 	struct crab_spec spec = { 0 };
 	struct tuples tuples;
 	struct lists lists = { 0 };
-	unsigned long long clone_flags, capabilities, access, ports;
+	unsigned long long clone_flags, capabilities, access, ports, wall_time,
+		cpu_time;
 	const char *groups, *rlimits, *affinity, *checks, *seccomp, *joins;
 	Py_ssize_t groups_size, rlimits_size, affinity_size, checks_size,
 		seccomp_size, joins_size;
@@ -245,8 +248,8 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 
 	if (!PyArg_ParseTupleAndKeywords(
 		    args, kwargs,
-		    "$IKIIO&O&O&O&O&O!O!O!O!Ky#y#y#y#y#y#O!KKIIii:Plan", names,
-		    &spec.flags, &clone_flags, &spec.uid, &spec.gid,
+		    "$IKIIO&O&O&O&O&O!O!O!O!Ky#y#y#y#y#y#O!KKKKIIii:Plan",
+		    names, &spec.flags, &clone_flags, &spec.uid, &spec.gid,
 		    bytes_or_none, &spec.hostname, bytes_or_none, &spec.root,
 		    bytes_or_none, &spec.cwd, bytes_or_none, &spec.uid_map,
 		    bytes_or_none, &spec.gid_map, &PyTuple_Type,
@@ -256,13 +259,15 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 		    &rlimits, &rlimits_size, &affinity, &affinity_size, &checks,
 		    &checks_size, &seccomp, &seccomp_size, &joins, &joins_size,
 		    &PyTuple_Type, &tuples.landlock, &access, &ports,
-		    &spec.group_count, &spec.umask, &spec.nice,
-		    &spec.oom_score_adj))
+		    &wall_time, &cpu_time, &spec.group_count, &spec.umask,
+		    &spec.nice, &spec.oom_score_adj))
 		return NULL;
 	spec.clone_flags = clone_flags;
 	spec.capabilities = capabilities;
 	spec.landlock_access = access;
 	spec.landlock_ports = ports;
+	spec.wall_time = wall_time;
+	spec.cpu_time = cpu_time;
 	spec.groups = items_of(groups, groups_size, sizeof(uint32_t));
 	spec.rlimits = items_of(rlimits, rlimits_size,
 				sizeof(struct crab_plan_rlimit));

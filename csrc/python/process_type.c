@@ -140,11 +140,12 @@ static PyObject *process_wait(PyObject *object, PyObject *timeout)
 			return NULL;
 		if (crab_process_poll(process, &status) == CRAB_POLL_ENDED)
 			return Py_BuildValue(
-				"OiiLLL", status.reported ? Py_True : Py_False,
+				"OiiLLLi", status.reported ? Py_True : Py_False,
 				status.code, status.status,
 				(long long)status.user_time,
 				(long long)status.system_time,
-				(long long)status.peak_memory);
+				(long long)status.peak_memory,
+				(int)status.limit);
 		int fd = crab_process_wait_fd(process, CRAB_WAIT_END);
 		int woken = sleep_on(self, fd, deadline);
 
@@ -177,17 +178,6 @@ static PyObject *process_signal(PyObject *object, PyObject *number)
 		return NULL;
 	if (crab_process_signal(process, (int)signum) < 0)
 		return PyErr_SetFromErrno(PyExc_OSError);
-	Py_RETURN_NONE;
-}
-
-static PyObject *process_end(PyObject *object, PyObject *unused)
-{
-	struct crab_process *process = open_process(of(object));
-
-	(void)unused;
-	if (!process)
-		return NULL;
-	crab_process_end(process);
 	Py_RETURN_NONE;
 }
 
@@ -225,11 +215,10 @@ static PyMethodDef methods[] = {
 	  "ns); None at the timeout, () when there will be none any more." },
 	{ "wait", process_wait, METH_O,
 	  "(reported, code, status) of waitid(2) and (user ns, system ns, peak "
-	  "bytes) of getrusage(2), or None at the timeout." },
+	  "bytes) of getrusage(2), and which limit of time ended it; None at "
+	  "the timeout." },
 	{ "go_on", process_go_on, METH_NOARGS,
 	  "Let the child go on, which launch() has left waiting." },
-	{ "end", process_end, METH_NOARGS,
-	  "Ask init to kill all that is inside and to end." },
 	{ "signal", process_signal, METH_O, "Send a signal to init." },
 	{ "close", process_close, METH_NOARGS,
 	  "Kill and reap what still lives; close the descriptors." },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import select
 import subprocess
 import sys
 import time
@@ -144,6 +145,23 @@ def test_wall_time() -> None:
         assert done.returncode == -9
         assert 0.3 <= time.monotonic() - start < 30
     assert not crabcan.run(["true"], limits=Limits(wall_time=60)).timed_out
+
+
+def test_wall_time_holds_without_anybody_waiting() -> None:
+    with crabcan.Container(["sleep", "60"], limits=Limits(wall_time=0.2)) as container:
+        container.create()
+        assert container.poll() is None
+        ended, _, _ = select.select([container], [], [], 30)
+        assert ended == [container]
+        assert container.poll() == -9
+        assert container.timed_out
+
+
+def test_output_is_counted_by_who_reads_it_only() -> None:
+    limits = Limits(output=10)
+    for make in (crabcan.Container, crabcan.run):
+        with pytest.raises(crabcan.ArgumentInvalid, match="capture_output=True"):
+            make(["true"], limits=limits)
 
 
 def test_timeout_is_an_exception_with_the_output() -> None:
