@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 import crabcan
-from crabcan import pasta
 
 Run = Callable[..., str]
 
@@ -189,25 +188,50 @@ def test_pasta_ends_with_a_killed_caller() -> None:
     assert children_named("pasta") - before == set()
 
 
+@pytest.mark.skipif(not has_tun(), reason="/dev/net/tun cannot be opened")
+def test_pasta_is_not_left_by_ctrl_c() -> None:
+    """A terminal's SIGINT goes to the whole group; the command may choose to go on."""
+    before = children_named("pasta")
+    command = ["sh", "-c", "trap '' INT; echo up; read x; echo down"]
+    words = [sys.executable, "-m", "crabcan", "run", "--network", "pasta", "--", *command]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as caller:
+        assert caller.stdin is not None
+        assert caller.stdout is not None
+        assert caller.stdout.readline() == b"up\n"
+        time.sleep(0.2)  # until crabcan forwards signals
+        os.killpg(caller.pid, signal.SIGINT)
+        time.sleep(0.2)
+        assert children_named("pasta") - before
+        caller.communicate(b"x\n")
+    assert children_named("pasta") - before == set()
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not has_tun(), reason="needs root, to keep the host's user namespace"
+)
+def test_pasta_without_a_user_namespace() -> None:
+    done = crabcan.run(
+        ["cat", "/proc/net/route"], userns="host", network="pasta", capture_output=True, text=True
+    )
+    assert "00000000" in done.stdout
+
+
+@pytest.mark.skipif(not has_tun(), reason="/dev/net/tun cannot be opened")
+@pytest.mark.parametrize("address", ["", "127.0.0.1:"])
+def test_a_port_that_is_taken(address: str) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(crabcan.SetupError, match=rf"publish\[0\]: .*{port}/tcp: .*in use"):
+            crabcan.run(["true"], network="pasta", publish=[f"{address}{port}:80"])
+
+
 def test_pasta_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(crabcan.NotSupported, match="not installed") as caught:
         crabcan.run(["/bin/true"], network="pasta")
     assert "apt-get install passt" in caught.value.advice
-
-
-@pytest.mark.parametrize(
-    ("entry", "protocol", "ports"),
-    [
-        ("8080:80", "tcp", "8080:80"),
-        ("53:53/udp", "udp", "53:53"),
-        ("127.0.0.1:8080:80/tcp", "tcp", "127.0.0.1/8080:80"),
-        ("[::1]:8080:80", "tcp", "::1/8080:80"),
-        ("80", "tcp", "80:80"),
-    ],
-)
-def test_publish(entry: str, protocol: str, ports: str) -> None:
-    assert pasta.parse_publish("publish", entry) == (protocol, ports)
 
 
 @pytest.mark.parametrize("entry", ["a:b", "0:80", "80:70000", "80:80/sctp", "", "80:-1"])
