@@ -2,25 +2,33 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-APT_PACKAGES := gcc make musl-tools linux-libc-dev libseccomp-dev libcap-dev python3 python3-dev python3-venv \
-	busybox-static util-linux mount passt iproute2 uidmap cpio xz-utils qemu-system-x86
+BUILD_PACKAGES := gcc make musl-tools linux-libc-dev libseccomp-dev libcap-dev python3 python3-dev \
+	python3-venv
+# busybox for roots, uidmap and passt for what crabcan can use, the rest for tests/vm.
+TEST_PACKAGES := busybox-static util-linux mount iproute2 uidmap passt cpio xz-utils qemu-system-x86
 
 # One style for all C, kept where the C is.
 C_FILES := --style=file:csrc/.clang-format $(wildcard csrc/*.h csrc/*/*.[ch] tests/csrc/*.c)
 
-.PHONY: help run test lint format transcript packages kernel clean
+.PHONY: help run test lint format transcript packages test-packages kernel clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
 
+# $(call install,PACKAGES): only what is not there yet.
+install = dpkg -s $(1) >/dev/null 2>&1 || { $(SUDO) apt-get update -q && \
+	$(SUDO) apt-get install -y -q --no-install-recommends $(1); }
+
 packages:
-	@dpkg -s $(APT_PACKAGES) >/dev/null 2>&1 || \
-		{ $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $(APT_PACKAGES); }
+	@$(call install,$(BUILD_PACKAGES))
+
+test-packages: | packages
+	@$(call install,$(TEST_PACKAGES))
 
 # For the virtual machine of tests/vm; never installed.
 KERNEL_CACHE := .cache/vm
 
-kernel: | packages ## fetch the kernel package that tests/vm boots
+kernel: | test-packages ## fetch the kernel package that tests/vm boots
 	@ls $(KERNEL_CACHE)/linux-image-*.deb >/dev/null 2>&1 || { mkdir -p $(KERNEL_CACHE) && \
 		cd $(KERNEL_CACHE) && apt-get download -q -o APT::Sandbox::User=root $$(apt-cache depends \
 		linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1); }
