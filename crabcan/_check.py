@@ -27,7 +27,7 @@ def target(field: str, value: object, *, root: bool = False) -> str:
     """An absolute path inside the container, without ``..``."""
     path = text(field, value)
     if path.strip("/") == "" and path and not root:
-        raise invalid(field, path, "the root itself is given as root")
+        raise invalid(field, path, "what is to be the root is given as root")
     if not path.startswith("/") or ".." in path.split("/"):
         raise invalid(field, path, "give an absolute path inside the container, without '..'")
     return os.path.normpath(path).replace("//", "/")
@@ -91,7 +91,9 @@ def unknown(field: str, name: str, names: Collection[str]) -> Error:
 
     close = get_close_matches(name, names, n=1)
     return invalid(
-        field, name, f"did you mean {close[0]!r}?" if close else f"give one of {sorted(names)}"
+        field,
+        name,
+        f"did you mean {close[0]!r}?" if close else f"give one of {', '.join(sorted(names))}",
     )
 
 

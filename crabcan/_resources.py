@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from crabcan.spec import Spec
     from crabcan.usage import Usage
 
-# What _core.Process.wait() gives: reported, code, status, user ns, system ns, peak bytes, and the
-# limit of time that ended it.
-End = tuple[bool, int, int, int, int, int, int]
+# What _core.Process.wait() gives: reported, code, status, user ns, system ns, peak bytes, the limit
+# of time that ended it, and when it ended.
+End = tuple[bool, int, int, int, int, int, int, int]
 
 
 class Resources:
@@ -31,7 +31,7 @@ class Resources:
         self._group: Group | None = None
         self._limits: Limits | None = None
         self._pasta: Pasta | None = None
-        self._started = 0.0
+        self._started = 0  # by init's clock, CLOCK_MONOTONIC in nanoseconds
         self._usage: tuple[float, int, int, int | None, int, int | None] | None = None
         self.stand_ins: dict[str, tuple[int, int]] = {}
         self.oom_killed = False
@@ -90,7 +90,7 @@ class Resources:
             return ()
         files = [(path, os.O_WRONLY) for path in self._group.tasks()]
         if self._limits is not None and self._limits.cpu_time is not None:
-            files.append((self._group.account() or os.devnull, os.O_RDONLY))
+            files.append((self._group.account(), os.O_RDONLY))
         fds: list[int] = []
         try:
             for path, mode in files:
@@ -108,14 +108,14 @@ class Resources:
 
             self._pasta = Pasta.start(pid, spec.publish)
 
-    def started(self) -> None:
-        """The command runs."""
-        self._started = time.monotonic()
+    def started(self, when: int) -> None:
+        """The command runs, since then."""
+        self._started = when
 
     def ended(self, end: End) -> None:
         """Read the account, while there is one."""
         self.timed_out = end[6] != _core.TIME_NOT_LIMITED
-        wall = time.monotonic() - self._started
+        wall = ((end[7] or time.monotonic_ns()) - self._started) / 1e9
         memory = pids = None
         if self._group is not None:
             memory, pids = self._group.peak_memory(), self._group.peak_pids()

@@ -361,13 +361,11 @@ class Group:
         return sorted({f"{path}/tasks" for version, path in self._directories.values()
                        if version == 1})  # fmt: skip
 
-    def account(self) -> str | None:
-        """The file that tells the CPU time of all its processes; None where none is counted."""
+    def account(self) -> str:
+        """The file that tells the CPU time of all its processes, where that is limited."""
         if "cpuacct" in self._directories:
             return f"{self._directories['cpuacct'][1]}/cpuacct.usage"
-        if "" in self._directories:
-            return f"{self._directories[''][1]}/cpu.stat"
-        return None
+        return f"{self._directories[''][1]}/cpu.stat"
 
     def _file(self, controller: str, v2: str, v1: str) -> str | None:
         version, path = self._directories.get(controller) or self._directories.get("", (0, ""))

@@ -216,7 +216,7 @@ class Container:
             if kind == _core.REPORT_FAILED:
                 raise of_step(step, index, errnum, about)
             if kind != _core.REPORT_STEP:
-                self._resources.started()
+                self._resources.started(report[6])
                 return
             log.debug(CHILD_LOGGER, "%s", f"{_core.STEPS[step][1]} {about}".rstrip())
 

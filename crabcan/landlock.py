@@ -21,9 +21,8 @@ class Landlock(Value):
     """What the command may touch, whatever the mounts show it.
 
     Args:
-        read: paths inside, below which it may read, list and execute. None: no wall for files,
-            unless `write` is given.
-        write: paths inside, below which it may do everything.
+        read: paths inside, below which it may read, list and execute, and nothing else anywhere.
+        write: paths inside, below which it may do everything. None for both: no wall for files.
         connect: TCP ports that it may connect to. None: no wall for connections.
         bind: TCP ports that it may listen on. None: no wall for that.
 

@@ -97,7 +97,7 @@ def maps(
     r"""The maps of a user namespace for a caller without privilege.
 
     Id 0 inside is the caller's own, 1 and up are the sub-id ranges. newuidmap(1) and newgidmap(1)
-    must write them: the kernel refuses the caller. `arguments` makes their command lines.
+    must write them: the kernel refuses the caller.
 
     Args:
         uid: the caller; the real user id if not given.
@@ -133,18 +133,6 @@ def maps(
         texts[kind] = _text([(own, 1), *owned])
     programs(folders=folders)
     return texts["uid"], texts["gid"]
-
-
-def arguments(pid: int, map_text: str) -> list[str]:
-    r"""What newuidmap(1) or newgidmap(1) takes to write a map of `maps` for a process.
-
-    Example:
-        >>> from crabcan import subids
-        >>> subids.arguments(17, "0 1000 1\n1 100000 65536\n")
-        ['17', '0', '1000', '1', '1', '100000', '65536']
-
-    """
-    return [str(pid), *map_text.split()]
 
 
 def high_range(

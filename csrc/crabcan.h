@@ -155,6 +155,7 @@ struct crab_status {
 	int code;      /* CLD_EXITED, CLD_KILLED or CLD_DUMPED, waitid(2) */
 	int status;    /* the exit code or the signal */
 	enum crab_time_limit limit;
+	int64_t ended; /* CLOCK_MONOTONIC, nanoseconds; 0: unknown */
 	/* Of all that ran inside and was waited for, getrusage(2). */
 	int64_t user_time; /* nanoseconds */
 	int64_t system_time;

@@ -77,6 +77,7 @@ static void take_end(struct crab_process *process,
 		.code = report->code,
 		.status = report->status,
 		.limit = (enum crab_time_limit)report->limit,
+		.ended = (int64_t)report->time,
 		.peak_memory = (int64_t)report->peak_kib * 1024,
 	};
 }

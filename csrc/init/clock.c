@@ -31,8 +31,9 @@ static uint64_t cpu_time_used(int account)
 	uint64_t number = 0;
 	const char *at = text;
 
+	/* What cannot be counted is used up. */
 	if (pread(account, text, sizeof(text) - 1, 0) <= 0)
-		return 0;
+		return UINT64_MAX;
 	while (*at && (*at < '0' || *at > '9'))
 		at++;
 	for (; *at >= '0' && *at <= '9'; at++)

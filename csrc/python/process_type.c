@@ -140,12 +140,13 @@ static PyObject *process_wait(PyObject *object, PyObject *timeout)
 			return NULL;
 		if (crab_process_poll(process, &status) == CRAB_POLL_ENDED)
 			return Py_BuildValue(
-				"OiiLLLi", status.reported ? Py_True : Py_False,
+				"OiiLLLiL",
+				status.reported ? Py_True : Py_False,
 				status.code, status.status,
 				(long long)status.user_time,
 				(long long)status.system_time,
 				(long long)status.peak_memory,
-				(int)status.limit);
+				(int)status.limit, (long long)status.ended);
 		int fd = crab_process_wait_fd(process, CRAB_WAIT_END);
 		int woken = sleep_on(self, fd, deadline);
 
@@ -215,7 +216,8 @@ static PyMethodDef methods[] = {
 	  "ns); None at the timeout, () when there will be none any more." },
 	{ "wait", process_wait, METH_O,
 	  "(reported, code, status) of waitid(2) and (user ns, system ns, peak "
-	  "bytes) of getrusage(2), and which limit of time ended it; None at "
+	  "bytes) of getrusage(2), which limit of time ended it, and when; "
+	  "None at "
 	  "the timeout." },
 	{ "go_on", process_go_on, METH_NOARGS,
 	  "Let the child go on, which launch() has left waiting." },

@@ -202,6 +202,15 @@ def test_usage_counts_what_background_processes_used() -> None:
     assert (done.usage.peak_process_memory or 0) > 1 << 20
 
 
+def test_wall_time_is_the_commands_and_not_the_callers() -> None:
+    with crabcan.Container(["true"]) as container:
+        container.create()
+        time.sleep(0.5)
+        container.wait()
+        assert container.usage is not None
+        assert 0 < container.usage.wall_time < 0.4
+
+
 def groups_of(pid: int) -> list[str]:
     tops = {g for hierarchy in cgroup.hierarchies().values() for g in cgroup.ancestors(hierarchy)}
     return [path for top in tops for path in glob.glob(f"{top}/{cgroup.PREFIX}-{pid}-*")]

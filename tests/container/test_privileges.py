@@ -72,6 +72,7 @@ def test_a_limit_that_cannot_be_raised_is_an_error() -> None:
 
 def test_nice_umask_affinity_and_oom_score(inside: Run) -> None:
     assert inside("nice", nice=os.getpriority(os.PRIO_PROCESS, 0) + 3) == "3\n"
+    assert inside("cat /proc/self/oom_score_adj", oom_score_adj=900) == "900\n"
     assert inside("umask", umask=0o077) == "0077\n"
     assert inside("umask") == "0022\n"
     cpu = max(os.sched_getaffinity(0))

@@ -188,6 +188,22 @@ ATTEMPT(request_key_user)
 {
 	CALL(request_key, "user", "x", NULL, -2);
 }
+ATTEMPT(mbind_bad)
+{
+	CALL(mbind, 1, 1, 99, 0, 0, 0);
+}
+ATTEMPT(migrate)
+{
+	CALL(migrate_pages, 0, 0, 0, 0);
+}
+ATTEMPT(move)
+{
+	CALL(move_pages, 0, 0, 0, 0, 0, 0);
+}
+ATTEMPT(mempolicy)
+{
+	CALL(set_mempolicy, 0, 0, 0);
+}
 ATTEMPT(userfaultfd_plain)
 {
 	CALL(userfaultfd, 1 /* UFFD_USER_MODE_ONLY */);
@@ -377,6 +393,10 @@ static const struct {
 	ROW(keyctl_get),
 	ROW(add_key_user),
 	ROW(request_key_user),
+	ROW(mbind_bad),
+	ROW(migrate),
+	ROW(move),
+	ROW(mempolicy),
 	ROW(userfaultfd_plain),
 	ROW(perf_event),
 	ROW(bpf_map),
