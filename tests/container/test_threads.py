@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,3 +61,33 @@ def test_fork_of_the_caller_leaves_the_container_alone() -> None:
             os._exit(0)
         os.waitpid(pid, 0)
         assert container.wait(timeout=10) == 9
+
+
+MIXED: tuple[dict[str, Any], ...] = (
+    {},
+    {"limits": crabcan.Limits(pids=5)},
+    {"seccomp": "off"},
+    {"mounts": [crabcan.Tmpfs("/t"), crabcan.File("/f", "x")]},
+    {"network": "host"},
+    {"namespaces": {"pid": "host"}},
+    {"deny_syscalls": ["bind"]},
+)
+
+
+def test_many_threads_and_all_walls() -> None:
+    command = ["sh", "-c", "echo $((6 * 7)); sleep 1234 & exit 3"]
+    wrong: list[object] = []
+
+    def launch(first: int) -> None:
+        for k in range(10):
+            options = MIXED[(first + k) % len(MIXED)]
+            done = crabcan.run(command, capture_output=True, **options)
+            if (done.stdout, done.returncode) != (b"42\n", 3):
+                wrong.append((options, done))
+
+    threads = [threading.Thread(target=launch, args=(i,)) for i in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
