@@ -20,4 +20,5 @@ package=$(ls "$cache"/linux-image-*.deb 2>/dev/null | head -n 1)
 kernel=$(mktemp -d /var/tmp/crabcan-kernel.XXXXXX)
 trap 'rm -rf --one-file-system "$kernel"' EXIT
 dpkg -x "$package" "$kernel"
-"$here/boot.sh" "$kernel" "sh '$here/inside.sh' '$1' '$2'"
+# By the copy in HOME: this checkout may lie in /tmp, which is the machine's own.
+"$here/boot.sh" "$kernel" "sh '$1/tests/vm/inside.sh' '$1' '$2'"
