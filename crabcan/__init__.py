@@ -12,7 +12,15 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from crabcan._inside import Inside, inside
-    from crabcan._run import CompletedProcess, TimeoutExpired, run
+    from crabcan._run import (
+        DEVNULL,
+        PIPE,
+        STDOUT,
+        CalledProcessError,
+        CompletedProcess,
+        TimeoutExpired,
+        run,
+    )
     from crabcan.container import Container
     from crabcan.errors import (
         ArgumentInvalid,
@@ -52,12 +60,14 @@ _HOMES = {
     "ArgumentInvalid": "errors",
     "ArgumentTypeInvalid": "errors",
     "Bind": "mounts",
+    "CalledProcessError": "_run",
     "ChildProcessError": "errors",
     "CommandNotExecutable": "errors",
     "CommandNotFound": "errors",
     "CompletedProcess": "_run",
     "Container": "container",
     "ContainerError": "errors",
+    "DEVNULL": "_run",
     "Dev": "mounts",
     "Directory": "mounts",
     "Error": "errors",
@@ -70,8 +80,10 @@ _HOMES = {
     "Mqueue": "mounts",
     "NotSupported": "errors",
     "Overlay": "mounts",
+    "PIPE": "_run",
     "Proc": "mounts",
     "ReceiveTimeout": "errors",
+    "STDOUT": "_run",
     "SetupError": "errors",
     "SocketError": "errors",
     "Spec": "spec",
@@ -85,9 +97,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "DEVNULL",
+    "PIPE",
+    "STDOUT",
     "ArgumentInvalid",
     "ArgumentTypeInvalid",
     "Bind",
+    "CalledProcessError",
     "ChildProcessError",
     "CommandNotExecutable",
     "CommandNotFound",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import selectors
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
+from crabcan._streams import Streams
 from crabcan.container import Container
 from crabcan.errors import Error
 from crabcan.spec import Command
@@ -20,7 +18,8 @@ if TYPE_CHECKING:
     from crabcan.spec import Options
     from crabcan.usage import Usage
 
-CHUNK = 65536
+# subprocess's own, so that either may be given.
+PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
 
 
 class TimeoutExpired(Error, subprocess.TimeoutExpired):
@@ -28,6 +27,13 @@ class TimeoutExpired(Error, subprocess.TimeoutExpired):
 
     def __str__(self) -> str:
         return subprocess.TimeoutExpired.__str__(self)
+
+
+class CalledProcessError(Error, subprocess.CalledProcessError):
+    """The command's exit code was not 0, and check was asked for."""
+
+    def __str__(self) -> str:
+        return subprocess.CalledProcessError.__str__(self)
 
 
 class _Captured(Container):
@@ -65,154 +71,119 @@ class CompletedProcess(subprocess.CompletedProcess[Any]):
 def run(
     args: Command,
     *,
-    timeout: float | None = None,
-    capture_output: bool = False,
-    text: bool = False,
     stdin: Stdio = None,
+    input: bytes | str | None = None,
     stdout: Stdio = None,
     stderr: Stdio = None,
+    capture_output: bool = False,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool | None = None,
+    encoding: str | None = None,
+    errors: str | None = None,
     **options: Unpack[Options],
 ) -> CompletedProcess:
     r"""Run a command in a container and wait for it.
 
     Args:
         args: the program and its arguments.
+        stdin: a descriptor, an open file, PIPE or DEVNULL; the caller's own if not given.
+        input: what the command reads from its stdin: bytes, or a string in text mode.
+        stdout: see stdin. PIPE collects it.
+        stderr: see stdout; STDOUT sends it where stdout goes.
+        capture_output: PIPE for both stdout and stderr.
         timeout: seconds, after which the whole container is killed.
-        capture_output: collect stdout and stderr.
-        text: give them as str, decoded as UTF-8, newlines translated as subprocess does.
-        stdin: a descriptor or an open file; the caller's own if not given. So stdout and stderr.
-        stdout: see stdin.
-        stderr: see stdin.
+        check: raise CalledProcessError where the exit code is not 0.
+        text: take and give strings, newlines translated as subprocess does.
+        encoding: of strings, UTF-8 if not given, as in the container; text mode if given.
+        errors: how to decode and encode what does not fit (codecs.register_error); text mode too.
         options: what else Container takes: root, mounts, uid, limits, network, ...
 
     Raises:
         TimeoutExpired: with the output until then; a subprocess.TimeoutExpired.
+        CalledProcessError: see check; a subprocess.CalledProcessError.
         Error: its subclasses, where the container could not be made.
 
     Example:
         >>> import crabcan
-        >>> crabcan.run(["echo", "hello"], capture_output=True, text=True).stdout
+        >>> crabcan.run(["cat"], input="hello\n", capture_output=True, text=True).stdout
         'hello\n'
 
     """
-    if capture_output and not (stdout is None and stderr is None):
-        raise ValueError("capture_output: stdout and stderr may not be given with it")
-    options.setdefault("channel", False)
-    deadline = None if timeout is None else time.monotonic() + timeout
-    if not capture_output:
-        with Container(args, stdin=stdin, stdout=stdout, stderr=stderr, **options) as container:
-            container.create()
-            return _completed(args, container, container.wait(timeout))
-    with _Capture() as capture:
-        out, err = capture.writers
-        with _Captured(args, stdin=stdin, stdout=out, stderr=err, **options) as container:
-            container.create()
-            capture.close_writers()
-            try:
-                code = _read_and_wait(container, capture, deadline)
-            except subprocess.TimeoutExpired:
-                raise TimeoutExpired(args, timeout or 0, *capture.output(False)) from None
-            completed = _completed(args, container, code, *capture.output(text))
-            completed.output_limited = capture.over_limit
-            return completed
-
-
-def _read_and_wait(container: Container, capture: _Capture, deadline: float | None) -> int:
-    """Read both pipes to their ends; beyond the limit of output it is killed."""
-    limits = container.spec.limits
-    if not capture.read(deadline, None if limits is None else limits.output):
-        if not capture.over_limit:
-            raise subprocess.TimeoutExpired([], 0)
-        container.kill()
-    return container.wait(_left(deadline))
-
-
-def _completed(args: Command, container: Container, code: int, *output: Any) -> CompletedProcess:
-    completed = CompletedProcess(args, code, *output)
-    completed.oom_killed = container.oom_killed
-    completed.timed_out = container.timed_out
-    completed.usage = container.usage
+    if capture_output:
+        if not (stdout is None and stderr is None):
+            raise ValueError("capture_output: stdout and stderr may not be given with it")
+        stdout = stderr = PIPE
+    if input is not None:
+        if stdin is not None:
+            raise ValueError("input: stdin may not be given with it")
+        stdin = PIPE
+    mode = _Mode(text, encoding, errors)
+    with Streams(stdin, stdout, stderr) as streams:
+        completed = _run(args, streams, mode.encoded(input), timeout, options)
+        completed.stdout = mode.decoded(streams.output(1), streams.over_limit)
+        completed.stderr = mode.decoded(streams.output(2), streams.over_limit)
+    if check and completed.returncode:
+        raise CalledProcessError(completed.returncode, args, completed.stdout, completed.stderr)
     return completed
 
 
-def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
+def _run(
+    args: Command, streams: Streams, given: bytes, timeout: float | None, options: Options
+) -> CompletedProcess:
+    deadline = None if timeout is None else time.monotonic() + timeout
+    options.setdefault("channel", False)
+    out, err = streams.childs[1:]
+    make = _Captured if streams.output(1) is not None else Container
+    with make(args, stdin=streams.childs[0], stdout=out, stderr=err, **options) as container:
+        container.create()
+        streams.close_childs()
+        try:
+            code = _communicate_and_wait(container, streams, given, deadline)
+        except subprocess.TimeoutExpired:
+            output = streams.output(1), streams.output(2)
+            raise TimeoutExpired(args, timeout or 0, *output) from None
+        completed = CompletedProcess(args, code)
+        completed.oom_killed = container.oom_killed
+        completed.timed_out = container.timed_out
+        completed.output_limited = streams.over_limit
+        completed.usage = container.usage
+        return completed
 
 
-def _above_stdio(fd: int) -> int:
-    """The same file by a number above 2, which a caller may have closed and others mean."""
-    if fd > 2:
-        return fd
-    higher = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
-    os.close(fd)
-    return higher
+def _communicate_and_wait(
+    container: Container, streams: Streams, given: bytes, deadline: float | None
+) -> int:
+    """Beyond the limit of output it is killed."""
+    limits = container.spec.limits
+    if not streams.communicate(given, deadline, None if limits is None else limits.output):
+        if not streams.over_limit:
+            raise subprocess.TimeoutExpired([], 0)
+        container.kill()
+    left = None if deadline is None else max(0.0, deadline - time.monotonic())
+    return container.wait(left)
 
 
-class _Capture:
-    """Two pipes and what came through them."""
+class _Mode:
+    """Bytes, or strings of an encoding."""
 
-    def __init__(self) -> None:
-        self._readers: list[int] = []
-        self.writers: list[int] = []
-        self._chunks: dict[int, list[bytes]] = {}
-        self._sizes: dict[int, int] = {}
-        self._ended: set[int] = set()
-        self.over_limit = False
-        for _ in range(2):
-            reader, writer = map(_above_stdio, os.pipe2(os.O_CLOEXEC))
-            self._readers.append(reader)
-            self.writers.append(writer)
-            self._chunks[reader] = []
-            self._sizes[reader] = 0
+    def __init__(self, text: bool | None, encoding: str | None, errors: str | None) -> None:
+        self._text = bool(text or encoding or errors)
+        self._encoding = encoding or "utf-8"
+        self._errors = errors or "strict"
 
-    def __enter__(self) -> _Capture:
-        return self
+    def encoded(self, given: bytes | str | None) -> bytes:
+        if isinstance(given, str):
+            if not self._text:
+                raise TypeError("input: a string is given, and text is not set")
+            return given.encode(self._encoding, self._errors)
+        if given is not None and self._text:
+            raise TypeError("input: bytes are given, and text is set")
+        return given or b""
 
-    def __exit__(self, *exception: object) -> None:
-        self.close_writers()
-        while self._readers:
-            os.close(self._readers.pop())
-
-    def close_writers(self) -> None:
-        while self.writers:
-            os.close(self.writers.pop())
-
-    def read(self, deadline: float | None, limit: int | None) -> bool:
-        """Read until both are at their end, which is True, or the deadline or the limit comes."""
-        with selectors.DefaultSelector() as selector:
-            for reader in set(self._readers) - self._ended:
-                selector.register(reader, selectors.EVENT_READ)
-            while selector.get_map():
-                ready = selector.select(_left(deadline))
-                if not ready and deadline is not None:
-                    return False
-                for key, _ in ready:
-                    if not self._take(key.fd, limit):
-                        selector.unregister(key.fd)
-                if self.over_limit:
-                    return False
-        return True
-
-    def _take(self, reader: int, limit: int | None) -> bool:
-        """One chunk; False at the end."""
-        chunk = os.read(reader, CHUNK)
-        if not chunk:
-            self._ended.add(reader)
-            return False
-        if limit is not None and self._sizes[reader] + len(chunk) > limit:
-            self.over_limit = True
-            chunk = chunk[: limit - self._sizes[reader]]
-        self._sizes[reader] += len(chunk)
-        self._chunks[reader].append(chunk)
-        return True
-
-    def output(self, text: bool) -> list[Any]:
-        joined = [b"".join(chunks) for chunks in self._chunks.values()]
-        if not text:
-            return list(joined)
+    def decoded(self, data: bytes | None, cut: bool) -> Any:
+        if data is None or not self._text:
+            return data
         # What a limit has cut may end within a character.
-        errors = "replace" if self.over_limit else "strict"
-        return [
-            data.decode("utf-8", errors).replace("\r\n", "\n").replace("\r", "\n")
-            for data in joined
-        ]
+        text = data.decode(self._encoding, "replace" if cut else self._errors)
+        return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,63 @@ def test_capture_and_text() -> None:
 def test_much_output() -> None:
     done = crabcan.run(["head", "-c", "5000000", "/dev/zero"], capture_output=True, timeout=60)
     assert done.stdout == bytes(5_000_000)
+
+
+def test_input_in_bytes_and_text() -> None:
+    big = os.urandom(3_000_000)  # more than a pipe holds, both ways at once
+    assert crabcan.run(["cat"], input=big, capture_output=True).stdout == big
+    done = crabcan.run(["cat"], input="h\u00e9\n", capture_output=True, text=True)
+    assert done.stdout == "h\u00e9\n"
+    latin = crabcan.run(
+        ["od", "-An", "-tx1"], input="\u00e9", encoding="latin-1", stdout=crabcan.PIPE
+    )
+    assert latin.stdout.split() == ["e9"]
+    assert crabcan.run(["true"], input=big, capture_output=True).returncode == 0  # nobody reads
+    assert crabcan.run(["cat"], stdin=crabcan.PIPE, stdout=crabcan.PIPE).stdout == b""
+
+
+def test_where_output_goes(tmp_path: Path) -> None:
+    script = "echo out; echo err >&2"
+    done = crabcan.run(["sh", "-c", script], stdout=crabcan.PIPE, stderr=crabcan.STDOUT)
+    assert (done.stdout, done.stderr) == (b"out\nerr\n", None)
+    done = crabcan.run(["sh", "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert (done.stdout, done.stderr) == (None, b"err\n")
+    with open(tmp_path / "f", "wb") as file:
+        crabcan.run(["sh", "-c", script], stdout=file, stderr=subprocess.STDOUT)
+    assert (tmp_path / "f").read_bytes() == b"out\nerr\n"
+    assert crabcan.run(["cat"], stdin=crabcan.DEVNULL, capture_output=True).stdout == b""
+
+
+def test_check() -> None:
+    assert crabcan.run(["true"], check=True).returncode == 0
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        crabcan.run(["sh", "-c", "echo why; exit 3"], check=True, capture_output=True)
+    assert isinstance(caught.value, crabcan.CalledProcessError)
+    assert (caught.value.returncode, caught.value.output) == (3, b"why\n")
+    with pytest.raises(crabcan.CalledProcessError, match="SIGKILL"):
+        crabcan.run(["sh", "-c", "kill -9 $$"], check=True)
+
+
+def test_errors_in_decoding() -> None:
+    command = ["printf", "a\\377b"]
+    assert crabcan.run(command, capture_output=True, errors="replace").stdout == "a\ufffdb"
+    with pytest.raises(UnicodeDecodeError):
+        crabcan.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"input": b"x", "stdin": subprocess.PIPE}, ValueError),
+        ({"capture_output": True, "stdout": subprocess.PIPE}, ValueError),
+        ({"input": "x"}, TypeError),
+        ({"input": b"x", "text": True}, TypeError),
+        ({"stdout": subprocess.STDOUT}, ValueError),
+    ],
+)
+def test_streams_that_are_refused(arguments: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        crabcan.run(["true"], **arguments)
 
 
 def test_timeout_kills_and_keeps_what_came() -> None:
