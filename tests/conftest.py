@@ -116,6 +116,16 @@ class Machine:
         return f"Machine({vars(self)})"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_groups_of_killed_callers() -> Iterator[None]:
+    """Remove what callers that tests kill must leave to the next one, since there is none."""
+    yield
+    cgroup._cleaned.clear()
+    for hierarchy in cgroup.hierarchies().values():
+        for group in cgroup.ancestors(hierarchy):
+            cgroup._remove_stale(group)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """Fail every test that leaves a descriptor, a process, a mount or a file behind."""
