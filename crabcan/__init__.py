@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from crabcan._inside import Inside, inside
+    from crabcan._popen import Popen
     from crabcan._run import (
         DEVNULL,
         PIPE,
@@ -81,6 +82,7 @@ _HOMES = {
     "NotSupported": "errors",
     "Overlay": "mounts",
     "PIPE": "_run",
+    "Popen": "_popen",
     "Proc": "mounts",
     "ReceiveTimeout": "errors",
     "STDOUT": "_run",
@@ -122,6 +124,7 @@ __all__ = [
     "Mqueue",
     "NotSupported",
     "Overlay",
+    "Popen",
     "Proc",
     "ReceiveTimeout",
     "SetupError",

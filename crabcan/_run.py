@@ -6,7 +6,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-from crabcan._streams import Streams
+from crabcan._streams import Mode, Streams
 from crabcan.container import Container
 from crabcan.errors import Error
 from crabcan.spec import Command
@@ -118,7 +118,7 @@ def run(
         if stdin is not None:
             raise ValueError("input: stdin may not be given with it")
         stdin = PIPE
-    mode = _Mode(text, encoding, errors)
+    mode = Mode(text, encoding, errors)
     with Streams(stdin, stdout, stderr) as streams:
         completed = _run(args, streams, mode.encoded(input), timeout, options)
         completed.stdout = mode.decoded(streams.output(1), streams.over_limit)
@@ -162,28 +162,3 @@ def _communicate_and_wait(
         container.kill()
     left = None if deadline is None else max(0.0, deadline - time.monotonic())
     return container.wait(left)
-
-
-class _Mode:
-    """Bytes, or strings of an encoding."""
-
-    def __init__(self, text: bool | None, encoding: str | None, errors: str | None) -> None:
-        self._text = bool(text or encoding or errors)
-        self._encoding = encoding or "utf-8"
-        self._errors = errors or "strict"
-
-    def encoded(self, given: bytes | str | None) -> bytes:
-        if isinstance(given, str):
-            if not self._text:
-                raise TypeError("input: a string is given, and text is not set")
-            return given.encode(self._encoding, self._errors)
-        if given is not None and self._text:
-            raise TypeError("input: bytes are given, and text is set")
-        return given or b""
-
-    def decoded(self, data: bytes | None, cut: bool) -> Any:
-        if data is None or not self._text:
-            return data
-        # What a limit has cut may end within a character.
-        text = data.decode(self._encoding, "replace" if cut else self._errors)
-        return text.replace("\r\n", "\n").replace("\r", "\n")

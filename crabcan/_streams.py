@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import selectors
@@ -12,6 +13,9 @@ from crabcan.errors import invalid
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import IO, Any
+
     from crabcan.container import Stdio
 
 CHUNK = 65536
@@ -28,6 +32,8 @@ class Streams:
         self.childs: list[Stdio] = []
         self.over_limit = False
         self._ours: dict[int, int] = {}  # which stream -> our end of its pipe
+        self._lent: dict[int, IO[Any]] = {}  # the same as a file, which closes it
+        self._given: memoryview | None = None  # what stdin has still to get
         self._opened: list[int] = []  # the command's ends that we made
         self._chunks: dict[int, list[bytes]] = {}
         try:
@@ -72,21 +78,40 @@ class Streams:
     def close(self) -> None:
         """Close all that is ours."""
         self.close_childs()
-        while self._ours:
-            os.close(self._ours.popitem()[1])
+        for number in list(self._ours):
+            with contextlib.suppress(BrokenPipeError):  # what a file has kept for nobody
+                self._close_ours(number)
 
     def _close_ours(self, number: int) -> None:
-        os.close(self._ours.pop(number))
+        fd = self._ours.pop(number)
+        if number in self._lent:
+            self._lent[number].close()
+        else:
+            os.close(fd)
+
+    def lend(self, number: int, open_file: Callable[[int], IO[Any]]) -> IO[Any] | None:
+        """Our end as a file, made once; None where the stream is no pipe of ours."""
+        if number not in self._lent:
+            if number not in self._ours:
+                return None
+            self._lent[number] = open_file(self._ours[number])
+        return self._lent[number]
 
     def communicate(self, given: bytes, deadline: float | None, limit: int | None) -> bool:
         """Write what is given to stdin, and read the others until both are at their end.
 
         True then; False where the deadline, on the monotonic clock, or the limit in bytes of one
-        stream came first.
+        stream came first. Called again it goes on, and `given` is that of the first call.
         """
-        left = memoryview(given)
+        if self._given is None:
+            self._given = memoryview(given)
+            if 0 in self._lent and not self._lent[0].closed:
+                with contextlib.suppress(BrokenPipeError):
+                    self._lent[0].flush()  # what was written before comes first
         with selectors.DefaultSelector() as selector:
             for number, fd in self._ours.items():
+                if number in self._lent and self._lent[number].closed:
+                    continue
                 event = selectors.EVENT_READ if number else selectors.EVENT_WRITE
                 os.set_blocking(fd, number != 0)
                 selector.register(fd, event, number)
@@ -96,8 +121,8 @@ class Streams:
                     return False
                 for key, _ in ready:
                     if key.data == 0:
-                        left = left[_write(key.fd, left[:CHUNK]) :]
-                        ended = not left
+                        self._given = self._given[_write(key.fd, self._given[:CHUNK]) :]
+                        ended = not self._given
                     else:
                         ended = not self._read(key.data, limit)
                     if ended:
@@ -143,3 +168,36 @@ def _above_stdio(fd: int) -> int:
     higher = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
     os.close(fd)
     return higher
+
+
+class Mode:
+    """Bytes, or strings of an encoding."""
+
+    def __init__(self, text: bool | None, encoding: str | None, errors: str | None) -> None:
+        self.text = bool(text or encoding or errors)
+        self._encoding = encoding or "utf-8"
+        self._errors = errors or "strict"
+
+    def open(self, fd: int, mode: str, bufsize: int) -> IO[Any]:
+        """A file of this mode that owns the descriptor."""
+        if not self.text:
+            return open(fd, f"{mode}b", bufsize)
+        return open(fd, mode, max(bufsize, -1), encoding=self._encoding, errors=self._errors)
+
+    def encoded(self, given: bytes | str | None) -> bytes:
+        """What goes through a pipe."""
+        if isinstance(given, str):
+            if not self.text:
+                raise TypeError("input: a string is given, and text is not set")
+            return given.encode(self._encoding, self._errors)
+        if given is not None and self.text:
+            raise TypeError("input: bytes are given, and text is set")
+        return given or b""
+
+    def decoded(self, data: bytes | None, cut: bool) -> Any:
+        """What came through a pipe; `cut` where a limit has ended it."""
+        if data is None or not self.text:
+            return data
+        # What a limit has cut may end within a character.
+        text = data.decode(self._encoding, "replace" if cut else self._errors)
+        return text.replace("\r\n", "\n").replace("\r", "\n")

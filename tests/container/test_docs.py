@@ -19,6 +19,7 @@ TOP = Path(__file__).parents[2]
 
 WITH_EXAMPLES = (
     "crabcan",
+    "crabcan._popen",
     "crabcan._run",
     "crabcan.container",
     "crabcan.landlock",

@@ -1,0 +1,195 @@
+"""Popen: a command in a container while it runs, in the shape of subprocess.Popen."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from types import TracebackType
+
+from crabcan._run import TimeoutExpired
+from crabcan._streams import Mode, Streams
+from crabcan.container import Container
+from crabcan.spec import Command
+
+TYPE_CHECKING = False  # importing typing takes longer than a launch
+if TYPE_CHECKING:
+    from typing import IO, Any, Unpack
+
+    from crabcan.container import Stdio
+    from crabcan.spec import Options
+    from crabcan.usage import Usage
+
+
+class Popen:
+    r"""A command that has been started in a container of its own.
+
+    Args:
+        args: the program and its arguments.
+        bufsize: of the files stdin, stdout and stderr, as open() has it.
+        stdin: a descriptor, an open file, PIPE or DEVNULL; the caller's own if not given.
+        stdout: see stdin.
+        stderr: see stdin; STDOUT sends it where stdout goes.
+        text: strings and not bytes; so encoding (UTF-8 if not given) and errors.
+        encoding: see text.
+        errors: see text.
+        options: what else Container takes: root, mounts, uid, limits, network, ...
+
+    Raises:
+        CommandNotFound: there is no such command inside; a FileNotFoundError.
+        Error: its subclasses, where the container could not be made.
+
+    Example:
+        >>> import crabcan
+        >>> with crabcan.Popen(["cat"], stdin=crabcan.PIPE, stdout=crabcan.PIPE) as process:
+        ...     process.communicate(b"hello")
+        (b'hello', None)
+
+    """
+
+    def __init__(
+        self,
+        args: Command,
+        *,
+        bufsize: int = -1,
+        stdin: Stdio = None,
+        stdout: Stdio = None,
+        stderr: Stdio = None,
+        text: bool | None = None,
+        encoding: str | None = None,
+        errors: str | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self.args = args
+        self.returncode: int | None = None
+        self._mode = Mode(text, encoding, errors)
+        self._bufsize = bufsize
+        self._streams = Streams(stdin, stdout, stderr)
+        options.setdefault("channel", False)
+        try:
+            ends = dict(zip(("stdin", "stdout", "stderr"), self._streams.childs, strict=True))
+            self._container = Container(args, **ends, **options)
+            self._container.create()
+        except BaseException:
+            self._streams.close()
+            raise
+        self._streams.close_childs()
+
+    def __enter__(self) -> Popen:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the pipes and wait for the end, as subprocess does."""
+        self._streams.close()
+        self.wait()
+
+    def __repr__(self) -> str:
+        return f"<crabcan.Popen returncode: {self.returncode} args: {self.args!r}>"
+
+    def _file(self, number: int, mode: str) -> IO[Any] | None:
+        return self._streams.lend(number, lambda fd: self._mode.open(fd, mode, self._bufsize))
+
+    @property
+    def stdin(self) -> IO[Any] | None:
+        """The file to write to, where stdin is PIPE."""
+        return self._file(0, "w")
+
+    @property
+    def stdout(self) -> IO[Any] | None:
+        """The file to read from, where stdout is PIPE."""
+        return self._file(1, "r")
+
+    @property
+    def stderr(self) -> IO[Any] | None:
+        """The file to read from, where stderr is PIPE."""
+        return self._file(2, "r")
+
+    @property
+    def pid(self) -> int:
+        """The process id of the container's init; signals to it reach the command."""
+        return self._container.child_pid or 0
+
+    def poll(self) -> int | None:
+        """The returncode if it has ended, or None."""
+        if self.returncode is None:
+            self._take_end(self._container.poll())
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end and return the returncode.
+
+        Raises:
+            TimeoutExpired: it has not ended in time, in seconds; it goes on.
+
+        """
+        if self.returncode is None:
+            try:
+                self._take_end(self._container.wait(timeout))
+            except subprocess.TimeoutExpired:
+                raise TimeoutExpired(self.args, timeout or 0) from None
+        return self.returncode if self.returncode is not None else 0
+
+    def _take_end(self, code: int | None) -> None:
+        """Give the container's groups and descriptors back as soon as it has ended."""
+        if code is not None:
+            self.returncode = code
+            self._container.close()
+
+    def communicate(
+        self, input: bytes | str | None = None, timeout: float | None = None
+    ) -> tuple[Any, Any]:
+        """Give the input, read both outputs to their ends, and wait.
+
+        Returns:
+            stdout and stderr, None for what is no pipe.
+
+        Raises:
+            TimeoutExpired: not in time, in seconds. Nothing is lost: it can be called again.
+
+        """
+        if input is not None and self.stdin is None:
+            raise ValueError("input: stdin is not PIPE")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        done = self._streams.communicate(self._mode.encoded(input), deadline, None)
+        output = self._streams.output(1), self._streams.output(2)
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        try:
+            if not done:
+                raise subprocess.TimeoutExpired([], 0)
+            self.wait(left)
+        except subprocess.TimeoutExpired:
+            raise TimeoutExpired(self.args, timeout or 0, *output) from None
+        return self._mode.decoded(output[0], False), self._mode.decoded(output[1], False)
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal to the command; one that has ended is left alone."""
+        if self.poll() is None:
+            self._container.send_signal(signum)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the whole container at once."""
+        self.send_signal(signal.SIGKILL)
+
+    @property
+    def usage(self) -> Usage | None:
+        """What it has used, once it has ended."""
+        return self._container.usage
+
+    @property
+    def oom_killed(self) -> bool:
+        """Whether the kernel killed in it because its memory limit was reached."""
+        return self._container.oom_killed
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether its limit of wall_time or cpu_time ended it."""
+        return self._container.timed_out
