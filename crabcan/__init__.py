@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     )
     from crabcan.namespaces import Join
     from crabcan.spec import Spec
+    from crabcan.timeline import Step
     from crabcan.usage import Usage
 
 # Where each public name lives. Imported at first use (PEP 562): `run` on the command line needs
@@ -89,6 +90,7 @@ _HOMES = {
     "SetupError": "errors",
     "SocketError": "errors",
     "Spec": "spec",
+    "Step": "timeline",
     "Symlink": "mounts",
     "Sysfs": "mounts",
     "TimeoutExpired": "_run",
@@ -130,6 +132,7 @@ __all__ = [
     "SetupError",
     "SocketError",
     "Spec",
+    "Step",
     "Symlink",
     "Sysfs",
     "TimeoutExpired",

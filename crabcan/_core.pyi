@@ -5,7 +5,6 @@ DENY_SETGROUPS: Final[int]
 LOOPBACK: Final[int]
 ROOT_WRITABLE: Final[int]
 CHANNEL: Final[int]
-TRACE: Final[int]
 SET_GROUPS: Final[int]
 NEWIDMAP: Final[int]
 INIT_ROOT: Final[int]
@@ -37,7 +36,10 @@ LANDLOCK_WRITE: Final[int]
 LANDLOCK_CONNECT: Final[int]
 LANDLOCK_BIND: Final[int]
 CHANNEL_FD: Final[int]
-REPORT_STEP: Final[int]
+MAX_PASSED: Final[int]
+STEP_GROUPS: Final[int]
+STEP_COMPILE: Final[int]
+STEP_CONNECT: Final[int]
 REPORT_FAILED: Final[int]
 REPORT_STARTED: Final[int]
 REPORT_ENDED: Final[int]
@@ -81,6 +83,7 @@ class Plan:
         seccomp_arguments: bytes,
         seccomp: bytes,
         joins: bytes,
+        passed: bytes,
         landlock: tuple[tuple[int, bytes | None, int], ...],
         landlock_access: int,
         landlock_ports: int,
@@ -100,6 +103,7 @@ class Plan:
         cgroup: int,
         joins: tuple[int, ...],
         groups: tuple[int, ...],
+        passed: bytes,
         /,
     ) -> Process: ...
 
@@ -111,6 +115,9 @@ class Process:
     def pidfd(self) -> int: ...
     @property
     def sockets(self) -> tuple[int, int]: ...
+    @property
+    def report_fd(self) -> int: ...
+    def timeline(self) -> tuple[bytes, bytes]: ...
     def report(
         self, timeout: float | None, /
     ) -> tuple[int, int, int, int, int, int, int] | tuple[()] | None: ...

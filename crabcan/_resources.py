@@ -24,14 +24,14 @@ End = tuple[bool, int, int, int, int, int, int, int]
 class Resources:
     """Taken before the launch, released after the end; nothing of it outlives the container."""
 
-    __slots__ = ("_group", "_limits", "_pasta", "_started", "_usage", "oom_killed", "stand_ins",
+    __slots__ = ("_group", "_limits", "_pasta", "_usage", "started_at", "oom_killed", "stand_ins",
                  "timed_out")  # fmt: skip
 
     def __init__(self) -> None:
         self._group: Group | None = None
         self._limits: Limits | None = None
         self._pasta: Pasta | None = None
-        self._started = 0  # by init's clock, CLOCK_MONOTONIC in nanoseconds
+        self.started_at = 0  # by init's clock, CLOCK_MONOTONIC in nanoseconds
         self._usage: tuple[float, int, int, int | None, int, int | None] | None = None
         self.stand_ins: dict[str, tuple[int, int]] = {}
         self.oom_killed = False
@@ -110,12 +110,12 @@ class Resources:
 
     def started(self, when: int) -> None:
         """The command runs, since then."""
-        self._started = when
+        self.started_at = when
 
     def ended(self, end: End) -> None:
         """Read the account, while there is one."""
         self.timed_out = end[6] != _core.TIME_NOT_LIMITED
-        wall = ((end[7] or time.monotonic_ns()) - self._started) / 1e9
+        wall = ((end[7] or time.monotonic_ns()) - self.started_at) / 1e9
         memory = pids = None
         if self._group is not None:
             memory, pids = self._group.peak_memory(), self._group.peak_pids()

@@ -219,7 +219,7 @@ def mounts_of(spec: Spec, who: identity.Identity) -> list[Mount]:
 
 def executables_of(spec: Spec) -> list[str]:
     """The paths to try for the command, as execvp(3) finds them."""
-    command = spec.command[0]
+    command = spec.executable or spec.command[0]
     if "/" in command:
         return [command]
     path = dict(spec.env).get("PATH", defaults.PATH)
@@ -258,7 +258,7 @@ def namespaces_to_join(spec: Spec) -> _Joined | _NothingJoined:
     return namespaces.Joined(joins)
 
 
-def _flags(spec: Spec, trace: bool) -> int:
+def _flags(spec: Spec) -> int:
     shared = dict(spec.namespaces)
     wanted = (
         ("network" not in shared and spec.network == "none", _core.LOOPBACK),
@@ -267,7 +267,6 @@ def _flags(spec: Spec, trace: bool) -> int:
         ("pid" in shared, _core.SUBREAPER),
         (spec.root_writable, _core.ROOT_WRITABLE),
         (spec.channel, _core.CHANNEL),
-        (trace, _core.TRACE),
         (spec.oom_score_adj is not None, _core.OOM_SCORE),
         (spec.nice is not None, _core.NICE),
     )
@@ -322,15 +321,16 @@ def _nanoseconds(spec: Spec, name: str) -> int:
 def compile_plan(
     spec: Spec,
     *,
-    trace: bool = False,
     joined: _Joined | _NothingJoined,
     stand_ins: dict[str, tuple[int, int]] | None = None,
     group_count: int = 0,
+    passed: bytes = b"",
 ) -> _core.Plan:
     """Compile a plan; it can be launched any number of times, from any thread.
 
     `joined` are the namespaces that each launch will be given, `group_count` is the number of
-    groups of version 1; `stand_ins` are resource limits for what no cgroup enforces here.
+    groups of version 1; `stand_ins` are resource limits for what no cgroup enforces here; `passed`
+    are the numbers, each in four bytes, of the descriptors that a launch passes on.
     """
     who = identity.of(spec, joined.has_user)
     environ = dict(spec.env)
@@ -338,7 +338,7 @@ def compile_plan(
         environ[_channel.VARIABLE] = str(_core.CHANNEL_FD)
     landlock, access, ports = _landlock(spec)
     seccomp_arguments, seccomp = _seccomp(spec)
-    flags = _flags(spec, trace) | who.flags
+    flags = _flags(spec) | who.flags
     if spec.root is not None and spec.root_idmap and who.idmap:
         flags |= _core.ROOT_IDMAP
     try:
@@ -363,6 +363,7 @@ def compile_plan(
             seccomp_arguments=seccomp_arguments,
             seccomp=seccomp,
             joins=b"".join(flag.to_bytes(8, "little") for flag in joined.flags),
+            passed=passed,
             landlock=landlock,
             landlock_access=access,
             landlock_ports=ports,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
+import time
 import warnings
+from collections.abc import Iterable
 from types import TracebackType
 
 from crabcan import _channel as channel
@@ -20,7 +23,11 @@ if TYPE_CHECKING:
     from typing import IO, Unpack
 
     from crabcan.spec import Options
+    from crabcan.timeline import Step
     from crabcan.usage import Usage
+
+    # What _core.Process.report() gives: nothing yet, the end of all reports, or one.
+    Report = tuple[int, int, int, int, int, int, int] | tuple[()] | None
 
     Stdio = int | IO[bytes] | IO[str] | None
 
@@ -37,6 +44,9 @@ class Container:
         stdin: a descriptor or an open file; the caller's own if not given. So stdout and stderr.
         stdout: see stdin.
         stderr: see stdin.
+        pass_fds: descriptors that the command gets by the same numbers. What they lead to is
+            inside then: a directory is a way out of the container.
+        executable: the program, where the command's first word is to be its name only.
         root: a directory that becomes the root file system. Without it the host's own programs and
             libraries are shown, read-only, with a private /tmp, /dev, /proc and an empty home.
         root_writable: whether the container may write to `root`.
@@ -47,7 +57,7 @@ class Container:
             of high ids, anybody else's stand for the caller's own id.
         gid: group id inside; the same number as `uid` if not given.
         groups: supplementary group ids.
-        user: a name of the root's own passwd, or ``uid``, each with ``:group`` if wanted, instead
+        user: a name of the root's own passwd, or a uid, each with ``:group`` if wanted, instead
             of uid and gid.
         userns: ``"auto"``; ``"subids"``, a range from /etc/subuid (newuidmap(1)); ``"host"``, none,
             for root only.
@@ -99,6 +109,7 @@ class Container:
         stdin: Stdio = None,
         stdout: Stdio = None,
         stderr: Stdio = None,
+        pass_fds: Iterable[int] = (),
         **options: Unpack[Options],
     ) -> None:
         self._process: _core.Process | None = None
@@ -108,6 +119,9 @@ class Container:
         self._returncode: int | None = None
         self._child_pid: int | None = None
         self._announced = False
+        self._plan: _core.Plan | None = None
+        self._marks: list[tuple[int, int]] = []  # steps of ours that are not the core's
+        self._moments = b"", b""
         log.debug(LOGGER, "Linux release: %s", os.uname().release)
         host.check()
         self.spec = Spec(command, **options)
@@ -120,6 +134,7 @@ class Container:
                 (("stdin", stdin), ("stdout", stdout), ("stderr", stderr))
             )
         )
+        self._passed = _passed(pass_fds, self.spec.channel)
 
     def __enter__(self) -> Container:
         return self
@@ -152,28 +167,31 @@ class Container:
             CommandNotFound, CommandNotExecutable: the last step, the exec, failed.
 
         """
-        self._check_open("create")
-        if self._process is not None:
-            raise ContainerError("create: the container has been created already")
         try:
-            self._create()
+            process = self._start()
+            while not self._take_report(process.report(None)):
+                pass
         except BaseException:
             self.close()
             raise
-        log.debug(LOGGER, "Creation finished")
-        log.debug(LOGGER, "Container child PID: %s", self._child_pid)
 
-    def _create(self) -> None:
+    def _start(self) -> _core.Process:
+        """Create it as far as goes without waiting for reports; close() after a failure."""
+        self._check_open("create")
+        if self._process is not None:
+            raise ContainerError("create: the container has been created already")
+        self._mark(_core.STEP_GROUPS)
         self._resources.take(self.spec)
+        self._mark(_core.STEP_COMPILE)
         with contextlib.closing(namespaces_to_join(self.spec)) as joined:
             groups = self._resources.open_groups()
             try:
-                plan = compile_plan(
+                plan = self._plan = compile_plan(
                     self.spec,
-                    trace=log.wants_debug(LOGGER),
                     joined=joined,
                     stand_ins=self._resources.stand_ins,
                     group_count=self._resources.group_count,
+                    passed=self._passed,
                 )
                 if self.spec.channel:
                     self._sockets = channel.pair()
@@ -185,9 +203,14 @@ class Container:
         # Ours no longer: while we held it, its end would never show as closed.
         self._close_childs_socket()
         self._child_pid = self._process.pid
-        self._resources.connect(self.spec, self._process.pid)
+        if self.spec.network == "pasta":
+            self._mark(_core.STEP_CONNECT)
+            self._resources.connect(self.spec, self._process.pid)
         self._process.go_on()
-        self._await_start(plan, self._process)
+        return self._process
+
+    def _mark(self, step: int) -> None:
+        self._marks.append((step, time.monotonic_ns()))
 
     def _launch(
         self, plan: _core.Plan, joined: tuple[int, ...], groups: tuple[int, ...]
@@ -197,7 +220,12 @@ class Container:
         childs_end = -1 if self._sockets is None else self._sockets[1]
         try:
             return plan.launch(
-                (stdin, stdout, stderr), childs_end, self._resources.cgroup_fd, joined, groups
+                (stdin, stdout, stderr),
+                childs_end,
+                self._resources.cgroup_fd,
+                joined,
+                groups,
+                self._passed,
             )
         except _core.StepError as failure:
             step, index, errnum = failure.args
@@ -206,19 +234,39 @@ class Container:
             if devnull >= 0:
                 os.close(devnull)
 
-    def _await_start(self, plan: _core.Plan, process: _core.Process) -> None:
-        while True:
-            report = process.report(None)
-            if not report:
-                raise _died_early(process)
-            kind, step, index, errnum = report[:4]
-            about = plan.describe(step, index)
-            if kind == _core.REPORT_FAILED:
-                raise of_step(step, index, errnum, about)
-            if kind != _core.REPORT_STEP:
-                self._resources.started(report[6])
-                return
-            log.debug(CHILD_LOGGER, "%s", f"{_core.STEPS[step][1]} {about}".rstrip())
+    def _take_report(self, report: Report) -> bool:
+        """True once the command runs; a failure is raised."""
+        if report is None:
+            return False
+        process, plan = self._created("create"), self._plan
+        assert plan is not None
+        if not report:
+            raise _died_early(process)
+        if log.wants_debug(CHILD_LOGGER):
+            self._log_timeline()
+        kind, step, index, errnum = report[:4]
+        if kind == _core.REPORT_FAILED:
+            raise of_step(step, index, errnum, plan.describe(step, index))
+        self._resources.started(report[6])
+        log.debug(LOGGER, "Creation finished")
+        log.debug(LOGGER, "Container child PID: %s", self._child_pid)
+        return True
+
+    def _log_timeline(self) -> None:
+        for step in self.timeline:
+            if step.side == "child":
+                log.debug(CHILD_LOGGER, "%s", step.text)
+
+    @property
+    def timeline(self) -> tuple[Step, ...]:
+        """The steps of its creation (crabcan.Step), as they began; empty before create()."""
+        if self._plan is None:
+            return ()
+        from crabcan import timeline
+
+        if self._process is not None and not self._closed:
+            self._moments = self._process.timeline()
+        return timeline.steps(self._plan, self._marks, *self._moments, self._resources.started_at)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the command to end, and return its exit code, or minus the signal.
@@ -351,6 +399,7 @@ class Container:
         self._closed = True
         log.debug(LOGGER, "Cleaning container")
         if self._process is not None:
+            self._moments = self._process.timeline()
             self._process.close()
         self._resources.release()
         self._close_childs_socket()
@@ -393,6 +442,21 @@ def _descriptor(name: str, value: Stdio, own: int) -> int | None:
         kind = type(value).__name__
         raise TypeError(f"{name}: {value!r} is a {kind}, not a descriptor or a file")
     return value.fileno()
+
+
+def _passed(fds: Iterable[int], channel: bool) -> bytes:
+    """The numbers as the core takes them; 0 to 2 are there anyway."""
+    numbers = sorted({fd for fd in fds if not isinstance(fd, int) or not 0 <= fd <= 2})
+    for fd in numbers:
+        if not isinstance(fd, int) or isinstance(fd, bool):
+            raise TypeError(f"pass_fds: {fd!r} is a {type(fd).__name__}, not a descriptor")
+        if fd < 0 or not _is_open(fd):
+            raise invalid("pass_fds", fd, "give descriptors that are open")
+        if channel and fd == _core.CHANNEL_FD:
+            raise invalid("pass_fds", fd, "it is the channel's: give channel=False")
+    if len(numbers) > _core.MAX_PASSED:
+        raise invalid("pass_fds", f"{len(numbers)} of them", f"give at most {_core.MAX_PASSED}")
+    return b"".join(fd.to_bytes(4, sys.byteorder) for fd in numbers)
 
 
 def _is_open(fd: int) -> bool:

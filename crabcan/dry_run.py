@@ -31,17 +31,15 @@ def steps(command: Command, **options: Any) -> Iterator[tuple[str, int, str, str
     with contextlib.closing(namespaces_to_join(spec)) as joined:
         plan = compile_plan(spec, joined=joined, stand_ins=resources.stand_ins, group_count=groups)
     for number, (name, doing) in enumerate(_core.STEPS):
-        if name == "handshake":  # what is done to the waiting child from outside
-            yield from _outside(spec, limits)
-        for index in range(plan.step_count(number)):
-            yield name, index, doing, plan.describe(number, index).strip().replace("\n", ", ")
-
-
-def _outside(spec: Spec, limits: list[str]) -> Iterator[tuple[str, int, str, str]]:
-    for index, line in enumerate(limits):
-        yield "limit", index, "limiting its group:", line
-    if spec.network == "pasta":
-        yield "pasta", 0, "connecting the network namespace by", " ".join(("pasta", *spec.publish))
+        if number == _core.STEP_GROUPS:
+            for index, line in enumerate(limits):
+                yield name, index, f"{doing}:", line
+        elif number == _core.STEP_CONNECT:
+            if spec.network == "pasta":
+                yield name, 0, f"{doing} by", " ".join(("pasta", *spec.publish))
+        else:
+            for index in range(plan.step_count(number)):
+                yield name, index, doing, plan.describe(number, index).strip().replace("\n", ", ")
 
 
 def describe(command: Command, options: dict[str, Any], *, as_json: bool) -> str:

@@ -84,6 +84,7 @@ struct crab_spec {
 	struct crab_items seccomp_arguments;
 	struct crab_items seccomp;
 	struct crab_items joins;
+	struct crab_items passed; /* int32_t: numbers in the payload */
 	const struct crab_landlock *landlock;
 	size_t landlock_count;
 	uint64_t landlock_access;
@@ -126,6 +127,9 @@ struct crab_launch {
 	 */
 	const int *groups;
 	size_t group_count;
+	/* What the payload gets by the numbers that the plan has for it. */
+	const int *passed;
+	size_t passed_count;
 };
 
 struct crab_process;
@@ -174,6 +178,20 @@ enum crab_poll crab_process_report(struct crab_process *process,
 /* ENDED once the container has been reaped: then, and ever after, `ret`. */
 enum crab_poll crab_process_poll(struct crab_process *process,
 				 struct crab_status *ret);
+
+enum crab_side {
+	CRAB_SIDE_CALLER,
+	CRAB_SIDE_CHILD, /* known once its first report has been taken */
+};
+
+/*
+ * When each step began, in order; it lasted until the next one did. After
+ * CRAB_STEP_COUNT the caller was about something else. The array lives as
+ * long as `process`.
+ */
+const struct crab_moment *
+crab_process_timeline(const struct crab_process *process, enum crab_side side,
+		      size_t *ret_count);
 
 enum crab_wait {
 	CRAB_WAIT_REPORT, /* crab_process_report() has something to say */

@@ -57,34 +57,49 @@ static int run_helper(const char *program, pid_t pid, const char *map)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
-static int write_by_helpers(const struct crab_plan_header *plan, pid_t pid,
+static int write_by_helpers(struct crab_process *process,
 			    struct crab_error *error)
 {
+	const struct crab_plan_header *plan = process->plan;
+	pid_t pid = process->pid;
+
+	process_begin_step(process, CRAB_STEP_GID_MAP);
 	if (run_helper("newgidmap", pid,
 		       crab_plan_string(plan, plan->gid_map)) < 0)
 		return crab_fail(error, CRAB_STEP_GID_MAP);
+	process_begin_step(process, CRAB_STEP_UID_MAP);
 	if (run_helper("newuidmap", pid,
 		       crab_plan_string(plan, plan->uid_map)) < 0)
 		return crab_fail(error, CRAB_STEP_UID_MAP);
 	return 0;
 }
 
-int idmap_write(const struct crab_plan_header *plan, pid_t pid,
-		struct crab_error *error)
+static int write_map(struct crab_process *process, enum crab_step step,
+		     const char *file, const char *text,
+		     struct crab_error *error)
 {
+	process_begin_step(process, step);
+	if (write_proc(process->pid, file, text) < 0)
+		return crab_fail(error, step);
+	return 0;
+}
+
+int idmap_write(struct crab_process *process, struct crab_error *error)
+{
+	const struct crab_plan_header *plan = process->plan;
+
 	if (!(plan->flags & CRAB_PLAN_USER_NAMESPACE))
 		return 0;
 	if (plan->flags & CRAB_PLAN_NEWIDMAP)
-		return write_by_helpers(plan, pid, error);
+		return write_by_helpers(process, error);
 	/* Without privilege the kernel wants this first (CVE-2014-8989). */
 	if ((plan->flags & CRAB_PLAN_DENY_SETGROUPS) &&
-	    write_proc(pid, "setgroups", "deny") < 0)
-		return crab_fail(error, CRAB_STEP_SETGROUPS);
-	if (write_proc(pid, "gid_map", crab_plan_string(plan, plan->gid_map)) <
-	    0)
-		return crab_fail(error, CRAB_STEP_GID_MAP);
-	if (write_proc(pid, "uid_map", crab_plan_string(plan, plan->uid_map)) <
-	    0)
-		return crab_fail(error, CRAB_STEP_UID_MAP);
-	return 0;
+	    write_map(process, CRAB_STEP_SETGROUPS, "setgroups", "deny",
+		      error) < 0)
+		return -1;
+	if (write_map(process, CRAB_STEP_GID_MAP, "gid_map",
+		      crab_plan_string(plan, plan->gid_map), error) < 0)
+		return -1;
+	return write_map(process, CRAB_STEP_UID_MAP, "uid_map",
+			 crab_plan_string(plan, plan->uid_map), error);
 }

@@ -2,13 +2,10 @@
 #ifndef CRABCAN_HOST_IDMAP_H
 #define CRABCAN_HOST_IDMAP_H
 
-#include <sys/types.h>
-
-#include "../crabcan.h"
+#include "process.h"
 
 /* Writes the plan's id maps for a child that waits in its new user namespace.
  */
-int idmap_write(const struct crab_plan_header *plan, pid_t pid,
-		struct crab_error *error);
+int idmap_write(struct crab_process *process, struct crab_error *error);
 
 #endif

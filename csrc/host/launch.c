@@ -99,7 +99,8 @@ static int collect_extra(struct crab_process *process,
 			 struct crab_error *error)
 {
 	const struct trees *trees = &process->trees;
-	size_t count = how->join_count + how->group_count + trees->count;
+	size_t count = how->join_count + how->group_count + how->passed_count +
+		       trees->count;
 	int *extra = calloc(count + 1, sizeof(int));
 
 	if (!extra)
@@ -108,6 +109,7 @@ static int collect_extra(struct crab_process *process,
 	process->stage0.extra_count = (int)count;
 	extra = append(extra, how->joins, how->join_count);
 	extra = append(extra, how->groups, how->group_count);
+	extra = append(extra, how->passed, how->passed_count);
 	append(extra, trees->fds, trees->count);
 	return 0;
 }
@@ -139,7 +141,26 @@ static int clone_child_of_plan(struct crab_process *process,
 	if (clone_into(process, 0, how->cgroup, error) < 0 ||
 	    let_go_on(process, error) < 0)
 		return -1;
+	process_begin_step(process, CRAB_STEP_ENTER);
 	return process_receive_init(process, error);
+}
+
+static int make_child(struct crab_process *process,
+		      const struct crab_launch *how, struct crab_error *error)
+{
+	const struct crab_plan_header *plan = process->plan;
+
+	process_begin_step(process, CRAB_STEP_TREES);
+	if (trees_open(plan, &process->trees, error) < 0 ||
+	    collect_extra(process, how, error) < 0)
+		return -1;
+	process_begin_step(process, CRAB_STEP_CLONE);
+	if (clone_child_of_plan(process, how, error) < 0)
+		return -1;
+	if (idmap_write(process, error) < 0)
+		return -1;
+	process_begin_step(process, CRAB_STEP_IDMAP);
+	return trees_idmap(plan, &process->trees, process->pid, error);
 }
 
 static int launch(struct crab_process *process, struct crab_plan *plan,
@@ -147,23 +168,26 @@ static int launch(struct crab_process *process, struct crab_plan *plan,
 {
 	int control[2];
 
+	process->plan = plan->header;
+	process_begin_step(process, CRAB_STEP_SOCKETPAIR);
 	if (crab_socketpair(control) < 0)
 		return crab_fail(error, CRAB_STEP_SOCKETPAIR);
 	process->control = control[0];
 	memcpy(process->sockets, control, sizeof(control));
 	_cleanup_close_ int child_control = control[1];
+	process_begin_step(process, CRAB_STEP_IMAGE);
 	int init = init_image_fd();
 	int plan_fd = sealed_file_get(&plan->file, "crabcan-plan", plan->header,
 				      plan->size);
 
 	if (init < 0 || plan_fd < 0)
 		return crab_fail(error, CRAB_STEP_IMAGE);
+	process_begin_step(process, CRAB_STEP_PIDFD);
 	_cleanup_close_ int caller =
 		(int)syscall(SYS_pidfd_open, process->owner, 0);
 
 	if (caller < 0)
 		return crab_fail(error, CRAB_STEP_PIDFD);
-	process->plan = plan->header;
 	process->stage0 = (struct stage0){
 		.fds = { [CRAB_FD_STDIN] = how->stdio[0],
 			 [CRAB_FD_STDOUT] = how->stdio[1],
@@ -176,12 +200,7 @@ static int launch(struct crab_process *process, struct crab_plan *plan,
 		.init = init,
 		.keep_caps = init_is_no_root(plan->header),
 	};
-	if (trees_open(plan->header, &process->trees, error) < 0 ||
-	    collect_extra(process, how, error) < 0 ||
-	    clone_child_of_plan(process, how, error) < 0 ||
-	    idmap_write(plan->header, process->pid, error) < 0)
-		return -1;
-	return trees_idmap(plan->header, &process->trees, process->pid, error);
+	return make_child(process, how, error);
 }
 
 int crab_launch(struct crab_plan *plan, const struct crab_launch *how,
@@ -195,13 +214,18 @@ int crab_launch(struct crab_plan *plan, const struct crab_launch *how,
 		crab_process_destroy(process);
 		return -1;
 	}
+	process_begin_step(process, CRAB_STEP_COUNT);
 	*ret = process;
 	return 0;
 }
 
 int crab_process_go_on(struct crab_process *process, struct crab_error *error)
 {
+	process_begin_step(process, CRAB_STEP_HANDSHAKE);
 	/* The child has its own descriptors of them. */
 	trees_close(&process->trees);
-	return let_go_on(process, error);
+	if (let_go_on(process, error) < 0)
+		return -1;
+	process_begin_step(process, CRAB_STEP_COUNT);
+	return 0;
 }

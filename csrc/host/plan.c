@@ -177,6 +177,7 @@ static void write_plan(struct writer *w, const struct crab_spec *spec)
 		put_array(w, spec->seccomp, sizeof(struct sock_filter));
 	header.landlock = put_landlock(w, spec);
 	header.joins = put_array(w, spec->joins, sizeof(uint64_t));
+	header.passed = put_array(w, spec->passed, sizeof(int32_t));
 	header.size = (uint32_t)w->size;
 	if (w->buffer)
 		memcpy(w->buffer, &header, sizeof(header));

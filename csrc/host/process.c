@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "../plan/count.h"
 #include "cleanup.h"
 #include "error.h"
 
@@ -43,13 +44,34 @@ int crab_process_signal(struct crab_process *process, int signum)
 			    0);
 }
 
+void process_begin_step(struct crab_process *process, enum crab_step step)
+{
+	if (step < CRAB_STEP_COUNT && !crab_step_count(process->plan, step))
+		return;
+	if (process->moment_count < MAX_CALLER_MOMENTS)
+		process->moments[process->moment_count++] =
+			(struct crab_moment){ .step = step,
+					      .time = (uint64_t)crab_now() };
+}
+
+const struct crab_moment *
+crab_process_timeline(const struct crab_process *process, enum crab_side side,
+		      size_t *ret_count)
+{
+	if (side == CRAB_SIDE_CALLER) {
+		*ret_count = process->moment_count;
+		return process->moments;
+	}
+	*ret_count = process->child_moment_count;
+	return process->child_moments;
+}
+
 /* Numbers from inside are believed only where they can be true. */
 static bool report_is_sound(const struct crab_report *report, ssize_t size)
 {
 	if (size != (ssize_t)sizeof(*report))
 		return false;
 	switch (report->type) {
-	case CRAB_REPORT_STEP:
 	case CRAB_REPORT_STARTED:
 		return report->step < CRAB_STEP_COUNT;
 	case CRAB_REPORT_FAILED:
@@ -66,6 +88,31 @@ static bool report_is_sound(const struct crab_report *report, ssize_t size)
 	default:
 		return false;
 	}
+}
+
+/* As report_is_sound(); for the first one only, and no use without memory. */
+static void take_timeline(struct crab_process *process,
+			  const struct crab_timeline *timeline, ssize_t size)
+{
+	if (process->child_moments || timeline->count > CRAB_MAX_MOMENTS ||
+	    size != (ssize_t)crab_timeline_size(timeline))
+		return;
+	for (uint32_t i = 0; i < timeline->count; i++)
+		if (timeline->moments[i].step >= CRAB_STEP_COUNT)
+			return;
+	struct crab_moment *all =
+		calloc(STAGE0_STEPS + timeline->count, sizeof(*all));
+
+	if (!all)
+		return;
+	size_t count = 0;
+
+	for (int i = 0; i < STAGE0_STEPS; i++)
+		if (process->stage0.moments[i].time)
+			all[count++] = process->stage0.moments[i];
+	memcpy(all + count, timeline->moments, timeline->count * sizeof(*all));
+	process->child_moments = all;
+	process->child_moment_count = count + timeline->count;
 }
 
 static void take_end(struct crab_process *process,
@@ -86,14 +133,22 @@ enum crab_poll crab_process_report(struct crab_process *process,
 				   struct crab_report *ret)
 {
 	while (process->control >= 0) {
-		ssize_t size =
-			recv(process->control, ret, sizeof(*ret), MSG_DONTWAIT);
+		union {
+			struct crab_report report;
+			struct crab_timeline timeline;
+		} message;
+		ssize_t size = recv(process->control, &message, sizeof(message),
+				    MSG_DONTWAIT);
 
 		if (size < 0 && (errno == EAGAIN || errno == EINTR))
 			return CRAB_POLL_NOTHING;
-		if (size > 0 && !report_is_sound(ret, size))
+		if (size >= (ssize_t)offsetof(struct crab_timeline, moments) &&
+		    message.timeline.type == CRAB_REPORT_TIMELINE)
+			take_timeline(process, &message.timeline, size);
+		if (size > 0 && !report_is_sound(&message.report, size))
 			continue;
 		if (size > 0) {
+			*ret = message.report;
 			if (ret->type == CRAB_REPORT_ENDED)
 				take_end(process, ret);
 			return CRAB_POLL_REPORT;
@@ -184,6 +239,7 @@ void crab_process_destroy(struct crab_process *process)
 	end_process(process);
 	trees_close(&process->trees);
 	free(process->stage0.extra);
+	free(process->child_moments);
 	close_quietly(process->control);
 	close_quietly(process->pidfd);
 	free(process);

@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "../plan/boolean.h"
 #include "../plan/report.h"
@@ -48,6 +49,18 @@ static STAGE0 void fail(int control, enum crab_step step, long error)
 	raw_syscall6(SYS_sendto, control, (long)&report, sizeof(report),
 		     MSG_NOSIGNAL, 0, 0);
 	quit();
+}
+
+static STAGE0 void begin_step(struct crab_moment *moment, enum crab_step step)
+{
+	struct timespec now = { 0 };
+
+	raw_syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now, 0, 0, 0);
+	*moment = (struct crab_moment){
+		.step = step,
+		.time = (uint64_t)now.tv_sec * 1000000000u +
+			(uint64_t)now.tv_nsec,
+	};
 }
 
 /*
@@ -166,6 +179,7 @@ STAGE0 void stage0_entry(void *argument)
 	if (!told_to_go_on(control, stage0->fds[CRAB_FD_CALLER]))
 		quit();
 
+	begin_step(&stage0->moments[0], CRAB_STEP_DESCRIPTORS);
 	/* The copy of init is above the fixed numbers, or it would be replaced.
 	 */
 	long init = raw_syscall(SYS_fcntl, stage0->init, F_DUPFD_CLOEXEC,
@@ -178,10 +192,13 @@ STAGE0 void stage0_entry(void *argument)
 	if (placed < 0)
 		fail(stage0->fds[CRAB_FD_CONTROL], CRAB_STEP_DESCRIPTORS,
 		     placed);
+	if (stage0->keep_caps)
+		begin_step(&stage0->moments[1], CRAB_STEP_KEEP_CAPS);
 	long kept = stage0->keep_caps ? keep_capabilities() : 0;
 
 	if (kept < 0)
 		fail(CRAB_FD_CONTROL, CRAB_STEP_KEEP_CAPS, kept);
+	begin_step(&stage0->moments[2], CRAB_STEP_EXEC_INIT);
 	long executed = raw_syscall(SYS_execveat, init, "", argv, no_environ,
 				    AT_EMPTY_PATH);
 

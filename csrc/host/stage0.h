@@ -3,6 +3,9 @@
 #define CRABCAN_HOST_STAGE0_H
 
 #include "../plan/plan.h"
+#include "../plan/report.h"
+
+#define STAGE0_STEPS 3 /* descriptors, capabilities, exec */
 
 /*
  * What the child needs until it executes init. It lives in the caller's
@@ -15,6 +18,7 @@ struct stage0 {
 	int keep_caps; /* executed by an id that is not root: see stage0.c */
 	int *extra;    /* namespaces to join, then trees: see enum crab_fd */
 	int extra_count;
+	struct crab_moment moments[STAGE0_STEPS]; /* written by the child */
 };
 
 void stage0_entry(void *stage0) __attribute__((noreturn));

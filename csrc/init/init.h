@@ -23,6 +23,7 @@ struct init {
 	int root; /* the root mount, until the pivot */
 	bool root_is_overlay;
 	uint32_t stacked; /* mounts on the old root, the new one among them */
+	int passed;	  /* the first that is passed on to the payload */
 	int next_tree;	  /* of those that the caller has opened */
 	int scratch;	  /* a tmpfs that nobody sees, for files and overlays */
 	int bases[CRAB_MAX_BASES]; /* tops of the mounts with CRAB_MOUNT_BASE */
@@ -44,9 +45,10 @@ struct step {
 
 /* Takes them in order; returns the first failure, with init->step at it. */
 long take_steps(struct init *init, const struct step *steps);
-/* Tells the caller that a step begins, where the plan wants a trace. */
+/* A step, or one item of it, begins. */
 void begin_step(struct init *init, enum crab_step step, uint32_t index);
 void send_report(struct crab_report *report);
+void send_timeline(void);
 
 /* plan.c */
 long plan_open(struct init *init);

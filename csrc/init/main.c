@@ -24,6 +24,9 @@ static long set_hostname(struct init *init)
 	return sethostname(name, strlen(name)) < 0 ? -errno : 0;
 }
 
+/* Of all steps, the payload's process included, which shares our memory. */
+static struct crab_timeline timeline;
+
 /* The order of isolation. */
 static const struct step order[] = {
 	{ CRAB_STEP_PLAN, plan_open },
@@ -57,18 +60,12 @@ void send_report(struct crab_report *report)
 	     MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-void begin_step(struct init *init, enum crab_step step, uint32_t index)
+/* As send_report(), before the first of those. */
+void send_timeline(void)
 {
-	struct crab_report report = {
-		.type = CRAB_REPORT_STEP,
-		.step = step,
-		.index = index,
-	};
-
-	init->step = step;
-	init->index = index;
-	if (init->plan && (init->plan->flags & CRAB_PLAN_TRACE))
-		send_report(&report);
+	timeline.type = CRAB_REPORT_TIMELINE;
+	send(CRAB_FD_CONTROL, &timeline, crab_timeline_size(&timeline),
+	     MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* These begin a step for each of their items. */
@@ -76,6 +73,19 @@ static bool is_many(enum crab_step step)
 {
 	return step == CRAB_STEP_MOUNT || step == CRAB_STEP_RLIMIT ||
 	       step == CRAB_STEP_JOIN || step == CRAB_STEP_GROUP;
+}
+
+void begin_step(struct init *init, enum crab_step step, uint32_t index)
+{
+	init->step = step;
+	init->index = index;
+	/* What is taken once has room left, however many items come before. */
+	if (timeline.count >=
+	    CRAB_MAX_MOMENTS - (is_many(step) ? CRAB_STEP_COUNT : 0))
+		return;
+	timeline.moments[timeline.count++] = (struct crab_moment){
+		.step = step, .index = index, .time = monotonic()
+	};
 }
 
 static bool is_left_out(const struct init *init, enum crab_step step)
@@ -107,6 +117,7 @@ static void report_failure(const struct init *init, long error)
 		.error = (int)-error,
 	};
 
+	send_timeline();
 	send_report(&report);
 }
 

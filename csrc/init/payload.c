@@ -58,11 +58,53 @@ static unsigned int last_payload_fd(const struct crab_plan_header *plan)
 					       : CRAB_FD_STDERR;
 }
 
-/* Everything but 0 to 2 and the channel closes at the exec. */
-static long hand_over_channel(struct init *init)
+static bool is_passed_on(const struct crab_plan_header *plan, long fd)
 {
-	return SYS(close_range, last_payload_fd(init->plan) + 1, ~0U,
-		   CLOSE_RANGE_CLOEXEC);
+	const int32_t *numbers = crab_plan_items(plan, plan->passed);
+
+	for (uint32_t i = 0; i < plan->passed.count; i++)
+		if (numbers[i] == fd)
+			return true;
+	return false;
+}
+
+/* Away from the numbers that others are to get; what is left there is lost. */
+static long move_aside(const struct crab_plan_header *plan, int fd)
+{
+	long moved = fd;
+
+	while (moved >= 0 && is_passed_on(plan, moved))
+		moved = SYS(fcntl, fd, F_DUPFD_CLOEXEC, moved + 1);
+	return moved;
+}
+
+static long pass_on(const struct init *init)
+{
+	const struct crab_plan_header *plan = init->plan;
+	const int32_t *numbers = crab_plan_items(plan, plan->passed);
+	long aside[CRAB_MAX_PASSED];
+
+	for (uint32_t i = 0; i < plan->passed.count; i++) {
+		aside[i] = move_aside(plan, init->passed + (int)i);
+		if (aside[i] < 0)
+			return aside[i];
+	}
+	for (uint32_t i = 0; i < plan->passed.count; i++) {
+		long placed = SYS(dup3, aside[i], numbers[i], 0);
+
+		if (placed < 0)
+			return placed;
+	}
+	return 0;
+}
+
+/* Everything but 0 to 2, the channel and what is passed closes at the exec. */
+static long hand_over(struct init *init)
+{
+	long result = SYS(close_range, last_payload_fd(init->plan) + 1, ~0U,
+			  CLOSE_RANGE_CLOEXEC);
+
+	return result < 0 ? result : pass_on(init);
 }
 
 /*
@@ -116,7 +158,7 @@ static const struct step steps[] = {
 	{ CRAB_STEP_CWD, change_directory },
 	{ CRAB_STEP_NO_NEW_PRIVS, new_privileges_refuse },
 	{ CRAB_STEP_LANDLOCK, landlock_restrict },
-	{ CRAB_STEP_CHANNEL, hand_over_channel },
+	{ CRAB_STEP_HAND_OVER, hand_over },
 	{ CRAB_STEP_RLIMIT, rlimits_set },
 	{ CRAB_STEP_UNBLOCK, reset_signals },
 	{ CRAB_STEP_SECCOMP, seccomp_install },
@@ -136,9 +178,14 @@ static void run_payload(struct init *init)
 }
 
 /* What the payload has, init need not keep: an EOF must be seen as one. */
-static void let_go_of_payload_fds(const struct crab_plan_header *plan)
+static void let_go_of_payload_fds(const struct init *init)
 {
-	SYS(close_range, CRAB_FD_STDIN, last_payload_fd(plan), 0);
+	uint32_t count = init->plan->passed.count;
+
+	SYS(close_range, CRAB_FD_STDIN, last_payload_fd(init->plan), 0);
+	if (count)
+		SYS(close_range, init->passed, init->passed + (int)count - 1,
+		    0);
 }
 
 long payload_spawn(struct init *init)
@@ -148,6 +195,6 @@ long payload_spawn(struct init *init)
 		return -errno;
 	if (init->payload == 0)
 		run_payload(init);
-	let_go_of_payload_fds(init->plan);
+	let_go_of_payload_fds(init);
 	return init->payload_error;
 }

@@ -40,6 +40,7 @@ long plan_open(struct init *init)
 	init->plan = plan;
 	init->account =
 		CRAB_FD_COUNT + (int)(plan->joins.count + plan->group_count);
-	init->next_tree = init->account + (plan->cpu_time != 0);
+	init->passed = init->account + (plan->cpu_time != 0);
+	init->next_tree = init->passed + (int)plan->passed.count;
 	return 0;
 }

@@ -49,6 +49,7 @@ static void report_start(void)
 				      .step = CRAB_STEP_EXEC };
 
 	prctl(PR_SET_PDEATHSIG, 0);
+	send_timeline();
 	send_report(&report);
 }
 

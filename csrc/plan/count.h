@@ -32,6 +32,8 @@ static inline uint32_t crab_step_count(const struct crab_plan_header *plan,
 	    step >= CRAB_STEP_PRIVATE && step <= CRAB_STEP_ROOT_READONLY)
 		return 0;
 	switch (step) {
+	case CRAB_STEP_TREES:
+		return crab_has_flag(plan, CRAB_PLAN_HOST_TREES);
 	case CRAB_STEP_ENTER:
 		return plan->joins.count > 0;
 	case CRAB_STEP_JOIN:

@@ -20,7 +20,6 @@ enum crab_plan_flag {
 	CRAB_PLAN_LOOPBACK = 1 << 2,	   /* bring lo up */
 	CRAB_PLAN_ROOT_WRITABLE = 1 << 3,  /* else read-only once set up */
 	CRAB_PLAN_CHANNEL = 1 << 4,	   /* the payload's end is fd 3 */
-	CRAB_PLAN_TRACE = 1 << 5,	   /* report each step as it begins */
 	CRAB_PLAN_SET_GROUPS = 1 << 6,	   /* set the supplementary groups */
 	CRAB_PLAN_NEWIDMAP = 1 << 7,	/* maps by newuidmap(1), newgidmap(1) */
 	CRAB_PLAN_INIT_ROOT = 1 << 8,	/* init becomes id 0 of the maps */
@@ -59,6 +58,9 @@ enum crab_mount_flag {
 
 /* How many mounts of a plan may have CRAB_MOUNT_BASE. */
 #define CRAB_MAX_BASES 16
+
+/* How many descriptors are passed on to the payload at most. */
+#define CRAB_MAX_PASSED 253 /* as many as SCM_RIGHTS can carry, unix(7) */
 
 struct crab_plan_mount {
 	uint32_t kind;
@@ -135,7 +137,8 @@ struct crab_plan_header {
 	struct crab_plan_array seccomp_arguments; /* struct sock_filter */
 	struct crab_plan_array seccomp;		  /* installed after it */
 	struct crab_plan_array landlock;
-	struct crab_plan_array joins; /* uint64_t CLONE_NEW*, user first */
+	struct crab_plan_array joins;  /* uint64_t CLONE_NEW*, user first */
+	struct crab_plan_array passed; /* int32_t: numbers in the payload */
 	uint64_t landlock_access; /* file system rights that are walled in */
 	uint64_t landlock_ports;  /* network rights that are */
 	uint64_t wall_time;   /* nanoseconds after which init ends it all; 0 */
@@ -192,8 +195,8 @@ static inline int crab_mount_is_idmapped(const struct crab_plan_mount *mount)
  * the channel keep their numbers in the payload; init closes the rest to it.
  * From CRAB_FD_COUNT on follow the namespaces to join, the "tasks"
  * files of the groups to enter, the account of CPU time where that is limited,
- * and with CRAB_PLAN_HOST_TREES the trees: the root's if there is one, and each
- * that a mount needs, in their order.
+ * what is passed on to the payload, and with CRAB_PLAN_HOST_TREES the trees:
+ * the root's if there is one, and each that a mount needs, in their order.
  */
 enum crab_fd {
 	CRAB_FD_STDIN,

@@ -2,17 +2,20 @@
 #ifndef CRABCAN_PLAN_REPORT_H
 #define CRABCAN_PLAN_REPORT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /*
  * What the inside tells the caller over the control socket: one datagram of
- * this fixed size, numbers only. The caller treats it as hostile input, so it
- * carries no string, no length and no descriptor.
+ * this fixed size, and one timeline before the first, numbers only. The caller
+ * treats it as hostile input, so it carries no string, no length and no
+ * descriptor.
  */
 enum crab_report_type {
-	CRAB_REPORT_STEP = 1, /* step `step` (item `index`) begins at `time` */
-	CRAB_REPORT_FAILED,   /* it failed with errno `error`: setup is over */
-	CRAB_REPORT_STARTED,  /* the payload's exec has succeeded */
+	CRAB_REPORT_TIMELINE = 1, /* struct crab_timeline, not this one */
+	CRAB_REPORT_FAILED,	  /* step `step` (item `index`) failed with
+				   * errno `error`: setup is over */
+	CRAB_REPORT_STARTED,	  /* the payload's exec has succeeded */
 	CRAB_REPORT_ENDED, /* the payload ended: `code`, `status` of waitid(2)
 			    */
 };
@@ -35,5 +38,27 @@ struct crab_report {
 	uint32_t peak_kib; /* of the largest process that was waited for */
 	uint64_t time;	   /* CLOCK_MONOTONIC, nanoseconds */
 };
+
+/* A step, or one item of it, begins at `time`, as above. */
+struct crab_moment {
+	uint32_t step;
+	uint32_t index;
+	uint64_t time;
+};
+
+/* Some 16 KiB, of which only what is filled is sent. */
+#define CRAB_MAX_MOMENTS 1024
+
+struct crab_timeline {
+	uint32_t type; /* CRAB_REPORT_TIMELINE */
+	uint32_t count;
+	struct crab_moment moments[CRAB_MAX_MOMENTS];
+};
+
+static inline size_t crab_timeline_size(const struct crab_timeline *timeline)
+{
+	return offsetof(struct crab_timeline, moments) +
+	       timeline->count * sizeof(struct crab_moment);
+}
 
 #endif

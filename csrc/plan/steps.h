@@ -9,10 +9,12 @@
  */
 #define CRAB_STEPS(X)                                                          \
 	/* the caller, before the clone */                                     \
+	X(GROUPS, "groups", "making the control groups")                       \
 	X(COMPILE, "compile", "compiling the plan")                            \
 	X(SOCKETPAIR, "socketpair", "creating the socket pair")                \
 	X(IMAGE, "image", "making the sealed memory files")                    \
 	X(PIDFD, "pidfd", "opening a pidfd of the caller")                     \
+	X(TREES, "trees", "opening the root and the binds")                    \
 	X(CLONE, "clone", "cloning into new namespaces")                       \
 	/* the caller, while the child waits for its boolean */                \
 	X(ENTER, "enter", "entering the namespaces to join")                   \
@@ -20,6 +22,7 @@
 	X(GID_MAP, "gid_map", "writing the gid map")                           \
 	X(UID_MAP, "uid_map", "writing the uid map")                           \
 	X(IDMAP, "idmap", "giving the container's owners to")                  \
+	X(CONNECT, "connect", "connecting the network")                        \
 	X(HANDSHAKE, "handshake", "telling the child to go on")                \
 	/* the child, before init is executed */                               \
 	X(DESCRIPTORS, "descriptors", "putting the descriptors in place")      \
@@ -56,7 +59,7 @@
 	X(CWD, "cwd", "changing to the working directory")                     \
 	X(NO_NEW_PRIVS, "no_new_privs", "giving up new privileges")            \
 	X(LANDLOCK, "landlock", "setting up Landlock")                         \
-	X(CHANNEL, "channel", "handing over the boolean channel")              \
+	X(HAND_OVER, "hand_over", "handing over the descriptors")              \
 	X(RLIMIT, "rlimit", "setting the resource limit")                      \
 	X(UNBLOCK, "unblock", "resetting the signals")                         \
 	X(SECCOMP, "seccomp", "installing the system call filter")             \

@@ -226,6 +226,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 				 "seccomp_arguments",
 				 "seccomp",
 				 "joins",
+				 "passed",
 				 "landlock",
 				 "landlock_access",
 				 "landlock_ports",
@@ -241,14 +242,15 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 	struct lists lists = { 0 };
 	unsigned long long clone_flags, capabilities, access, ports, wall_time,
 		cpu_time;
-	const char *groups, *rlimits, *affinity, *checks, *seccomp, *joins;
+	const char *groups, *rlimits, *affinity, *checks, *seccomp, *joins,
+		*passed;
 	Py_ssize_t groups_size, rlimits_size, affinity_size, checks_size,
-		seccomp_size, joins_size;
+		seccomp_size, joins_size, passed_size;
 	PyObject *plan = NULL;
 
 	if (!PyArg_ParseTupleAndKeywords(
 		    args, kwargs,
-		    "$IKIIO&O&O&O&O&O!O!O!O!Ky#y#y#y#y#y#O!KKKKIIii:Plan",
+		    "$IKIIO&O&O&O&O&O!O!O!O!Ky#y#y#y#y#y#y#O!KKKKIIii:Plan",
 		    names, &spec.flags, &clone_flags, &spec.uid, &spec.gid,
 		    bytes_or_none, &spec.hostname, bytes_or_none, &spec.root,
 		    bytes_or_none, &spec.cwd, bytes_or_none, &spec.uid_map,
@@ -258,9 +260,9 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 		    &tuples.mounts, &capabilities, &groups, &groups_size,
 		    &rlimits, &rlimits_size, &affinity, &affinity_size, &checks,
 		    &checks_size, &seccomp, &seccomp_size, &joins, &joins_size,
-		    &PyTuple_Type, &tuples.landlock, &access, &ports,
-		    &wall_time, &cpu_time, &spec.group_count, &spec.umask,
-		    &spec.nice, &spec.oom_score_adj))
+		    &passed, &passed_size, &PyTuple_Type, &tuples.landlock,
+		    &access, &ports, &wall_time, &cpu_time, &spec.group_count,
+		    &spec.umask, &spec.nice, &spec.oom_score_adj))
 		return NULL;
 	spec.clone_flags = clone_flags;
 	spec.capabilities = capabilities;
@@ -277,6 +279,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 	spec.seccomp =
 		items_of(seccomp, seccomp_size, sizeof(struct sock_filter));
 	spec.joins = items_of(joins, joins_size, sizeof(uint64_t));
+	spec.passed = items_of(passed, passed_size, sizeof(int32_t));
 	if (borrow_lists(&spec, &lists, &tuples) == 0)
 		plan = plan_create(type, &spec);
 	free_lists(&lists);
@@ -344,17 +347,22 @@ static PyObject *plan_launch(PyObject *self, PyObject *args)
 	int groups[MAX_FDS];
 	PyObject *join_tuple;
 	PyObject *group_tuple;
+	const char *passed;
+	Py_ssize_t passed_size;
 	int result;
 
-	if (!PyArg_ParseTuple(args, "(iii)iiO!O!:launch", &how.stdio[0],
+	if (!PyArg_ParseTuple(args, "(iii)iiO!O!y#:launch", &how.stdio[0],
 			      &how.stdio[1], &how.stdio[2], &how.channel,
 			      &how.cgroup, &PyTuple_Type, &join_tuple,
-			      &PyTuple_Type, &group_tuple) ||
+			      &PyTuple_Type, &group_tuple, &passed,
+			      &passed_size) ||
 	    take_fds(join_tuple, joins, &how.join_count) < 0 ||
 	    take_fds(group_tuple, groups, &how.group_count) < 0)
 		return NULL;
 	how.joins = joins;
 	how.groups = groups;
+	how.passed = (const int *)(const void *)passed;
+	how.passed_count = (size_t)passed_size / sizeof(int);
 	Py_BEGIN_ALLOW_THREADS
 	result = crab_launch(plan_of(self), &how, &process, &error);
 	Py_END_ALLOW_THREADS
@@ -370,8 +378,9 @@ static PyMethodDef methods[] = {
 	  "How often step number `step` is taken." },
 	{ "launch", plan_launch, METH_VARARGS,
 	  "Launch with (stdin, stdout, stderr), the channel's end or -1, the "
-	  "cgroup to be born in or -1, the namespaces to join, and the groups "
-	  "of version 1 to enter; it waits for go_on()." },
+	  "cgroup to be born in or -1, the namespaces to join, the groups of "
+	  "version 1 to enter, and the descriptors to pass on, as an array of "
+	  "int; it waits for go_on()." },
 	{ 0 },
 };
 

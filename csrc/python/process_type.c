@@ -210,6 +210,36 @@ static PyObject *process_sockets(PyObject *object, void *closure)
 	return Py_BuildValue("ii", sockets[0], sockets[1]);
 }
 
+static PyObject *process_report_fd(PyObject *object, void *closure)
+{
+	struct crab_process *process = open_process(of(object));
+
+	(void)closure;
+	return process ? PyLong_FromLong(crab_process_wait_fd(process,
+							      CRAB_WAIT_REPORT))
+		       : NULL;
+}
+
+static PyObject *process_timeline(PyObject *object, PyObject *unused)
+{
+	struct crab_process *process = open_process(of(object));
+	size_t caller_count;
+	size_t child_count;
+
+	(void)unused;
+	if (!process)
+		return NULL;
+	const struct crab_moment *caller =
+		crab_process_timeline(process, CRAB_SIDE_CALLER, &caller_count);
+	const struct crab_moment *child =
+		crab_process_timeline(process, CRAB_SIDE_CHILD, &child_count);
+
+	return Py_BuildValue("y#y#", (const char *)caller,
+			     (Py_ssize_t)(caller_count * sizeof(*caller)),
+			     child ? (const char *)child : "",
+			     (Py_ssize_t)(child_count * sizeof(*child)));
+}
+
 static PyMethodDef methods[] = {
 	{ "report", process_report, METH_O,
 	  "The next report of init: (type, step, index, errno, code, status, "
@@ -219,6 +249,9 @@ static PyMethodDef methods[] = {
 	  "bytes) of getrusage(2), which limit of time ended it, and when; "
 	  "None at "
 	  "the timeout." },
+	{ "timeline", process_timeline, METH_NOARGS,
+	  "The steps of the caller, and of the child: arrays of struct "
+	  "crab_moment." },
 	{ "go_on", process_go_on, METH_NOARGS,
 	  "Let the child go on, which launch() has left waiting." },
 	{ "signal", process_signal, METH_O, "Send a signal to init." },
@@ -230,6 +263,9 @@ static PyMethodDef methods[] = {
 static PyGetSetDef getset[] = {
 	{ "sockets", process_sockets, NULL,
 	  "The numbers that the handshake's socket pair had.", NULL },
+	{ "report_fd", process_report_fd, NULL,
+	  "Readable when report() has something to say; -1: never again.",
+	  NULL },
 	{ "pid", process_pid, NULL, "init's process id, as the caller sees it.",
 	  NULL },
 	{ "pidfd", process_pidfd, NULL, "The pidfd; it stays this object's.",

@@ -238,8 +238,7 @@ def test_dry_run_as_json_says_what_is_traced() -> None:
     debug = crabcan_run("--debug", "true").stderr.splitlines()
     traced = [line.split("] ", 1)[1] for line in debug if "crabcan.child]" in line][:-1]
     planned = [f"{s['text']} {s['object']}".rstrip() for s in steps]
-    # init tells of its steps from the second on: to tell, it must have read the plan.
-    first = [s["step"] for s in steps].index("plan") + 1
+    first = [s["step"] for s in steps].index("descriptors")
     names = [re.sub("hostname .*", "hostname", line) for line in planned[first:]]
     assert [re.sub("hostname .*", "hostname", line) for line in traced] == names
 
