@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
 from types import TracebackType
 
+from crabcan._arguments import of_subprocess, text_mode
 from crabcan._run import TimeoutExpired
-from crabcan._streams import Mode, Streams
+from crabcan._streams import NAMES, Mode, Streams
 from crabcan.container import Container
 from crabcan.spec import Command
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from typing import IO, Any, Unpack
 
     from crabcan.container import Stdio
-    from crabcan.spec import Options
+    from crabcan.spec import SubprocessOptions
     from crabcan.usage import Usage
 
 
@@ -33,7 +35,9 @@ class Popen:
         text: strings and not bytes; so encoding (UTF-8 if not given) and errors.
         encoding: see text.
         errors: see text.
-        options: what else Container takes: root, mounts, uid, limits, network, ...
+        universal_newlines: another name of text.
+        pass_fds: descriptors that the command gets by the same numbers.
+        options: what else run() takes: root, mounts, uid, limits, network, shell, ...
 
     Raises:
         CommandNotFound: there is no such command inside; a FileNotFoundError.
@@ -50,25 +54,27 @@ class Popen:
     def __init__(
         self,
         args: Command,
-        *,
         bufsize: int = -1,
+        *,
         stdin: Stdio = None,
         stdout: Stdio = None,
         stderr: Stdio = None,
         text: bool | None = None,
         encoding: str | None = None,
         errors: str | None = None,
-        **options: Unpack[Options],
+        universal_newlines: bool | None = None,
+        pass_fds: Iterable[int] = (),
+        **options: Unpack[SubprocessOptions],
     ) -> None:
         self.args = args
         self.returncode: int | None = None
-        self._mode = Mode(text, encoding, errors)
+        self._mode = Mode(text_mode(text, universal_newlines), encoding, errors)
         self._bufsize = bufsize
         self._streams = Streams(stdin, stdout, stderr)
-        options.setdefault("channel", False)
         try:
-            ends = dict(zip(("stdin", "stdout", "stderr"), self._streams.childs, strict=True))
-            self._container = Container(args, **ends, **options)
+            command, ours = of_subprocess(args, options)
+            ends = dict(zip(NAMES, self._streams.childs, strict=True))
+            self._container = Container(command, **ends, pass_fds=pass_fds, **ours)
             self._container.create()
         except BaseException:
             self._streams.close()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from crabcan._streams import Mode, Streams
+from crabcan._arguments import of_subprocess, text_mode
+from crabcan._streams import NAMES, Mode, Streams
 from crabcan.container import Container
 from crabcan.errors import Error
 from crabcan.spec import Command
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from crabcan.container import Stdio
-    from crabcan.spec import Options
+    from crabcan.spec import SubprocessOptions
     from crabcan.usage import Usage
 
 # subprocess's own, so that either may be given.
@@ -81,7 +83,9 @@ def run(
     text: bool | None = None,
     encoding: str | None = None,
     errors: str | None = None,
-    **options: Unpack[Options],
+    universal_newlines: bool | None = None,
+    pass_fds: Iterable[int] = (),
+    **options: Unpack[SubprocessOptions],
 ) -> CompletedProcess:
     r"""Run a command in a container and wait for it.
 
@@ -97,7 +101,12 @@ def run(
         text: take and give strings, newlines translated as subprocess does.
         encoding: of strings, UTF-8 if not given, as in the container; text mode if given.
         errors: how to decode and encode what does not fit (codecs.register_error); text mode too.
-        options: what else Container takes: root, mounts, uid, limits, network, ...
+        universal_newlines: another name of text.
+        pass_fds: descriptors that the command gets by the same numbers. What they lead to is
+            inside then.
+        options: what else Container takes: root, mounts, uid, limits, network, ...; and by
+            subprocess's names shell, group and extra_groups. `env` adds nothing to the caller's:
+            it is the whole environment.
 
     Raises:
         TimeoutExpired: with the output until then; a subprocess.TimeoutExpired.
@@ -118,9 +127,13 @@ def run(
         if stdin is not None:
             raise ValueError("input: stdin may not be given with it")
         stdin = PIPE
-    mode = Mode(text, encoding, errors)
+    mode = Mode(text_mode(text, universal_newlines), encoding, errors)
+    command, ours = of_subprocess(args, options)
     with Streams(stdin, stdout, stderr) as streams:
-        completed = _run(args, streams, mode.encoded(input), timeout, options)
+        make = _Captured if streams.output(1) is not None else Container
+        ends = dict(zip(NAMES, streams.childs, strict=True))
+        with make(command, **ends, pass_fds=pass_fds, **ours) as container:
+            completed = _run(args, container, streams, mode.encoded(input), timeout)
         completed.stdout = mode.decoded(streams.output(1), streams.over_limit)
         completed.stderr = mode.decoded(streams.output(2), streams.over_limit)
     if check and completed.returncode:
@@ -129,26 +142,29 @@ def run(
 
 
 def _run(
-    args: Command, streams: Streams, given: bytes, timeout: float | None, options: Options
+    args: Command, container: Container, streams: Streams, given: bytes, timeout: float | None
 ) -> CompletedProcess:
     deadline = None if timeout is None else time.monotonic() + timeout
-    options.setdefault("channel", False)
-    out, err = streams.childs[1:]
-    make = _Captured if streams.output(1) is not None else Container
-    with make(args, stdin=streams.childs[0], stdout=out, stderr=err, **options) as container:
-        container.create()
-        streams.close_childs()
-        try:
-            code = _communicate_and_wait(container, streams, given, deadline)
-        except subprocess.TimeoutExpired:
-            output = streams.output(1), streams.output(2)
-            raise TimeoutExpired(args, timeout or 0, *output) from None
-        completed = CompletedProcess(args, code)
-        completed.oom_killed = container.oom_killed
-        completed.timed_out = container.timed_out
-        completed.output_limited = streams.over_limit
-        completed.usage = container.usage
-        return completed
+    container.create()
+    streams.close_childs()
+    try:
+        code = _communicate_and_wait(container, streams, given, deadline)
+    except subprocess.TimeoutExpired:
+        output = streams.output(1), streams.output(2)
+        raise TimeoutExpired(args, timeout or 0, *output) from None
+    return completed_process(args, container, code, streams.over_limit)
+
+
+def completed_process(
+    args: Command, container: Container, code: int, output_limited: bool
+) -> CompletedProcess:
+    """What became of a container that has ended; without its output."""
+    completed = CompletedProcess(args, code)
+    completed.oom_killed = container.oom_killed
+    completed.timed_out = container.timed_out
+    completed.output_limited = output_limited
+    completed.usage = container.usage
+    return completed
 
 
 def _communicate_and_wait(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     class Options(TypedDict, total=False):
         """What Spec, Container and run() take by keyword, and a profile by the same names."""
 
+        executable: Path | None
         root: Path | None
         root_writable: bool
         root_idmap: bool
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         uid: int | None
         gid: int | None
         groups: Iterable[int] | None
-        user: str | None
+        user: str | int | None
         userns: str
         namespaces: Mapping[str, Namespace]
         network: Namespace
@@ -55,6 +56,20 @@ if TYPE_CHECKING:
         cpu_affinity: Iterable[int] | None
         channel: bool
 
+    class SubprocessOptions(Options, total=False):
+        """What run() and Popen take: Container's options, and subprocess's names for some."""
+
+        shell: bool
+        group: int | str | None
+        extra_groups: Iterable[int | str] | None
+        close_fds: bool
+        restore_signals: bool
+        start_new_session: bool
+        process_group: int | None
+        preexec_fn: None
+        startupinfo: None
+        creationflags: int
+
 
 Command = str | bytes | os.PathLike[str] | Sequence[str | bytes | os.PathLike[str]]
 
@@ -67,6 +82,7 @@ class Spec(Value):
 
     __slots__ = (
         "command",
+        "executable",
         "root",
         "root_writable",
         "root_idmap",
@@ -98,6 +114,7 @@ class Spec(Value):
     )
 
     command: tuple[str, ...]
+    executable: str | None
     root: str | None
     root_writable: bool
     root_idmap: bool
@@ -224,6 +241,12 @@ def _groups(field: str, value: object) -> tuple[int, ...]:
     return users.groups(field, value)
 
 
+def _user(field: str, value: object) -> str:
+    if isinstance(value, int):
+        return str(_check.identity(field, value))
+    return _check.text(field, value)
+
+
 def _userns(field: str, value: object) -> str:
     return _check.one_of(field, value, ("auto", "subids", "host"))
 
@@ -329,6 +352,7 @@ def _between(low: int, high: int) -> Callable[[str, object], int]:
 
 
 _CHECKS: dict[str, Callable[[str, object], object]] = {
+    "executable": _check.text,
     "root": _root,
     "root_writable": _check.flag,
     "root_idmap": _check.flag,
@@ -337,7 +361,7 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
     "uid": _check.identity,
     "gid": _check.identity,
     "groups": _groups,
-    "user": _check.text,
+    "user": _user,
     "userns": _userns,
     "namespaces": _namespaces,
     "network": _network,
@@ -361,6 +385,7 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
 
 # None: it follows from the others, or nothing is changed.
 _DEFAULTS: dict[str, object] = {
+    "executable": None,
     "root": None,
     "root_writable": False,
     "root_idmap": True,

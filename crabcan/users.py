@@ -44,17 +44,23 @@ def look_up(user: str, root: str | None) -> User:
         raise invalid("user", name, "the root has no /etc/passwd: give uid and gid")
     uid, gid = (_number("user", found[i], name) for i in (2, 3))
     if colon:
-        return User(uid, _group(group, root), (), found[5])
+        return User(uid, group_id("user", group, root), (), found[5])
     return User(uid, gid, _memberships(name, gid, root), found[5])
 
 
-def _group(group: str, root: str | None) -> int:
+def group_id(field: str, group: str, root: str | None) -> int:
+    """The id of a group by its name in the root's own file, or by its number.
+
+    Raises:
+        ArgumentInvalid: there is no such group.
+
+    """
     groups = dict(_entries(root, "group", 4))
     if group in groups:
-        return _number("user", groups[group][2], group)
+        return _number(field, groups[group][2], group)
     if group.isascii() and group.isdecimal():
-        return _check.identity("user", int(group))
-    raise _check.unknown("user", group, sorted(groups))
+        return _check.identity(field, int(group))
+    raise _check.unknown(field, group, sorted(groups))
 
 
 def _memberships(name: str, gid: int, root: str | None) -> tuple[int, ...]:

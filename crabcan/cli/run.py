@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 # What is an argument of Container by the same name, and how its words become the value.
 ARGUMENTS: tuple[tuple[Option, values.Convert], ...] = (
     (
+        Option("", "--executable", "FILE", "the program, where COMMAND is to be its name only"),
+        values.last,
+    ),
+    (
         Option("", "--root", "DIR", "the root directory (default: the host's system, read-only)"),
         values.last,
     ),

@@ -155,3 +155,63 @@ def test_a_failed_mount_is_named(busybox_root: Path) -> None:
         crabcan.run(["true"], root=busybox_root)
     assert (caught.value.step, caught.value.index) == ("mount", 0)
     assert caught.value.errno
+
+
+def out(*args: Any, **options: Any) -> str:
+    done = crabcan.run(*args, capture_output=True, text=True, check=True, **options)
+    return str(done.stdout)
+
+
+def test_shell_and_executable() -> None:
+    assert out("echo $((6 * 7)) $0", shell=True) == "42 /bin/sh\n"
+    assert out(["echo $0 $1", "a", "b"], shell=True) == "a b\n"
+    assert out("echo $BASH_VERSION", shell=True, executable="/bin/bash") != "\n"
+    assert out(["name", "-c", "echo $0"], executable="/bin/sh") == "name\n"
+
+
+def test_who_it_is_by_the_names_of_subprocess(busybox_root: Path) -> None:
+    assert out(["id", "-u"], user=0) == "0\n"
+    assert out(["id", "-g"], user="root", group=0) == "0\n"
+    (busybox_root / "etc").mkdir()
+    (busybox_root / "etc" / "group").write_text("root:x:0:\nstaff:x:0:\n")
+    assert out(["id", "-g"], root=busybox_root, group="staff") == "0\n"
+    with pytest.raises(crabcan.ArgumentInvalid, match="group: 'stuff'"):
+        crabcan.run(["id"], root=busybox_root, group="stuff")
+    with pytest.raises(crabcan.ArgumentInvalid, match="gid"):
+        crabcan.run(["id"], group=0, gid=0)
+    if os.geteuid() == 0:  # an ordinary user's container has one group only
+        assert out(["id", "-G"], extra_groups=[7, "root"]) == "0 7\n"
+    assert out("umask", shell=True, umask=0o77) == "0077\n"
+    assert out("umask", shell=True, umask=-1) == "0022\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"preexec_fn": print}, "cwd, umask"),
+        ({"close_fds": False}, "pass_fds"),
+        ({"process_group": 7}, "group of its own"),
+        ({"restore_signals": False}, "default"),
+        ({"creationflags": 8}, "Windows"),
+    ],
+)
+def test_what_a_container_cannot_have(options: dict[str, Any], advice: str) -> None:
+    name = next(iter(options))
+    with pytest.raises(crabcan.ArgumentInvalid, match=f"{name}: .*{advice}"):
+        crabcan.run(["true"], **options)
+    with pytest.raises(crabcan.ArgumentInvalid, match=f"{name}: .*{advice}"):
+        crabcan.Popen(["true"], **options)
+
+
+def test_what_a_container_has_anyway() -> None:
+    done = crabcan.run(
+        ["true"], close_fds=True, start_new_session=True, restore_signals=True, process_group=0
+    )
+    assert done.returncode == 0
+
+
+def test_universal_newlines() -> None:
+    done = crabcan.run(["printf", "a\\r\\nb"], stdout=crabcan.PIPE, universal_newlines=True)
+    assert done.stdout == "a\nb"
+    with pytest.raises(subprocess.SubprocessError, match="universal_newlines"):
+        crabcan.run(["true"], text=False, universal_newlines=True)
