@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
+    from crabcan import aio as aio
     from crabcan._inside import Inside, inside
     from crabcan._popen import Popen
     from crabcan._run import (
@@ -100,6 +101,8 @@ _HOMES = {
     "run": "_run",
 }
 
+_MODULES = ("aio",)
+
 __all__ = [
     "DEVNULL",
     "PIPE",
@@ -145,14 +148,16 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
-    if home is None:
+    if home is None and name not in _MODULES:
         raise AttributeError(f"module 'crabcan' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"crabcan.{home}"), name)
+    value: object = import_module(f"crabcan.{home or name}")
+    if home is not None:
+        value = getattr(value, name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_MODULES})

@@ -38,7 +38,7 @@ class CalledProcessError(Error, subprocess.CalledProcessError):
         return subprocess.CalledProcessError.__str__(self)
 
 
-class _Captured(Container):
+class Captured(Container):
     """One whose output is read here."""
 
     _counts_output = True
@@ -68,6 +68,11 @@ class CompletedProcess(subprocess.CompletedProcess[Any]):
     def signal(self) -> int | None:
         """The number of the signal that ended it, or None."""
         return -self.returncode if self.returncode < 0 else None
+
+    def check_returncode(self) -> None:
+        """Raise CalledProcessError where the exit code is not 0."""
+        if self.returncode:
+            raise CalledProcessError(self.returncode, self.args, self.stdout, self.stderr)
 
 
 def run(
@@ -119,26 +124,38 @@ def run(
         'hello\n'
 
     """
-    if capture_output:
-        if not (stdout is None and stderr is None):
-            raise ValueError("capture_output: stdout and stderr may not be given with it")
-        stdout = stderr = PIPE
-    if input is not None:
-        if stdin is not None:
-            raise ValueError("input: stdin may not be given with it")
-        stdin = PIPE
+    stdin, stdout, stderr = streams_of(stdin, input, stdout, stderr, capture_output)
     mode = Mode(text_mode(text, universal_newlines), encoding, errors)
     command, ours = of_subprocess(args, options)
     with Streams(stdin, stdout, stderr) as streams:
-        make = _Captured if streams.output(1) is not None else Container
+        make = Captured if streams.output(1) is not None else Container
         ends = dict(zip(NAMES, streams.childs, strict=True))
         with make(command, **ends, pass_fds=pass_fds, **ours) as container:
             completed = _run(args, container, streams, mode.encoded(input), timeout)
         completed.stdout = mode.decoded(streams.output(1), streams.over_limit)
         completed.stderr = mode.decoded(streams.output(2), streams.over_limit)
-    if check and completed.returncode:
-        raise CalledProcessError(completed.returncode, args, completed.stdout, completed.stderr)
+    if check:
+        completed.check_returncode()
     return completed
+
+
+def streams_of(
+    stdin: Stdio,
+    given: bytes | str | None,
+    stdout: Stdio,
+    stderr: Stdio,
+    capture_output: bool,
+) -> tuple[Stdio, Stdio, Stdio]:
+    """The three streams, where input and capture_output stand for PIPE."""
+    if capture_output:
+        if not (stdout is None and stderr is None):
+            raise ValueError("capture_output: stdout and stderr may not be given with it")
+        stdout = stderr = PIPE
+    if given is not None:
+        if stdin is not None:
+            raise ValueError("input: stdin may not be given with it")
+        stdin = PIPE
+    return stdin, stdout, stderr
 
 
 def _run(

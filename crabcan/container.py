@@ -231,6 +231,7 @@ class Container:
             step, index, errnum = failure.args
             raise of_step(step, index, errnum, plan.describe(step, index)) from None
         finally:
+            plan.close_file()  # launched once: the plan is kept for its words
             if devnull >= 0:
                 os.close(devnull)
 

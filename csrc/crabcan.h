@@ -102,6 +102,8 @@ struct crab_plan;
 int crab_plan_create(const struct crab_spec *spec, struct crab_plan **ret,
 		     struct crab_error *error);
 void crab_plan_destroy(struct crab_plan *plan);
+/* The descriptor that launches are given; the next launch opens it anew. */
+void crab_plan_close_file(struct crab_plan *plan);
 const struct crab_plan_header *crab_plan_header(const struct crab_plan *plan);
 /* A step's name and text; NULL for a number that is none. */
 const char *crab_step_name(uint32_t step);

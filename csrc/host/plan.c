@@ -273,6 +273,11 @@ void crab_plan_destroy(struct crab_plan *plan)
 	free(plan);
 }
 
+void crab_plan_close_file(struct crab_plan *plan)
+{
+	sealed_file_close(&plan->file);
+}
+
 const struct crab_plan_header *crab_plan_header(const struct crab_plan *plan)
 {
 	return plan->header;

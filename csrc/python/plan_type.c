@@ -371,11 +371,21 @@ static PyObject *plan_launch(PyObject *self, PyObject *args)
 	return process_new(state->process_type, self, process);
 }
 
+static PyObject *plan_close_file(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	crab_plan_close_file(plan_of(self));
+	Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
 	{ "describe", plan_describe, METH_VARARGS,
 	  "What step number `step` works on, its item `index`." },
 	{ "step_count", plan_step_count, METH_O,
 	  "How often step number `step` is taken." },
+	{ "close_file", plan_close_file, METH_NOARGS,
+	  "Close the descriptor that launches are given; the next opens it "
+	  "anew." },
 	{ "launch", plan_launch, METH_VARARGS,
 	  "Launch with (stdin, stdout, stderr), the channel's end or -1, the "
 	  "cgroup to be born in or -1, the namespaces to join, the groups of "
