@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     )
     from crabcan.container import Container
     from crabcan.errors import (
+        AnswerInvalid,
         ArgumentInvalid,
         ArgumentTypeInvalid,
+        CallDied,
+        CallError,
+        CallTimeout,
         ChildProcessError,
         CommandNotExecutable,
         CommandNotFound,
@@ -35,9 +39,11 @@ if TYPE_CHECKING:
         LimitUnavailable,
         NotSupported,
         ReceiveTimeout,
+        RemoteError,
         SetupError,
         SocketError,
     )
+    from crabcan.executor import Executor, Future
     from crabcan.landlock import Landlock
     from crabcan.limits import Limits
     from crabcan.mounts import (
@@ -60,9 +66,13 @@ if TYPE_CHECKING:
 # Where each public name lives. Imported at first use (PEP 562): `run` on the command line needs
 # a part of them only, and subprocess alone takes as long to import as several launches.
 _HOMES = {
+    "AnswerInvalid": "errors",
     "ArgumentInvalid": "errors",
     "ArgumentTypeInvalid": "errors",
     "Bind": "mounts",
+    "CallDied": "errors",
+    "CallError": "errors",
+    "CallTimeout": "errors",
     "CalledProcessError": "_run",
     "ChildProcessError": "errors",
     "CommandNotExecutable": "errors",
@@ -74,7 +84,9 @@ _HOMES = {
     "Dev": "mounts",
     "Directory": "mounts",
     "Error": "errors",
+    "Executor": "executor",
     "File": "mounts",
+    "Future": "executor",
     "Inside": "_inside",
     "Join": "namespaces",
     "Landlock": "landlock",
@@ -87,6 +99,7 @@ _HOMES = {
     "Popen": "_popen",
     "Proc": "mounts",
     "ReceiveTimeout": "errors",
+    "RemoteError": "errors",
     "STDOUT": "_run",
     "SetupError": "errors",
     "SocketError": "errors",
@@ -107,9 +120,13 @@ __all__ = [
     "DEVNULL",
     "PIPE",
     "STDOUT",
+    "AnswerInvalid",
     "ArgumentInvalid",
     "ArgumentTypeInvalid",
     "Bind",
+    "CallDied",
+    "CallError",
+    "CallTimeout",
     "CalledProcessError",
     "ChildProcessError",
     "CommandNotExecutable",
@@ -120,7 +137,9 @@ __all__ = [
     "Dev",
     "Directory",
     "Error",
+    "Executor",
     "File",
+    "Future",
     "Inside",
     "Join",
     "Landlock",
@@ -132,6 +151,7 @@ __all__ = [
     "Popen",
     "Proc",
     "ReceiveTimeout",
+    "RemoteError",
     "SetupError",
     "SocketError",
     "Spec",

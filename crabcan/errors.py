@@ -12,6 +12,10 @@ import os
 
 from crabcan import _core
 
+TYPE_CHECKING = False  # importing typing takes longer than a launch
+if TYPE_CHECKING:
+    from crabcan._run import CompletedProcess
+
 
 class Error(Exception):
     """Base of everything that crabcan raises by itself.
@@ -81,6 +85,45 @@ class CommandNotFound(SetupError, FileNotFoundError):
 
 class CommandNotExecutable(SetupError, PermissionError):
     """The command exists inside the container, but may not be executed."""
+
+
+class CallError(Error):
+    """A function that was called in a container gave no value.
+
+    Attributes:
+        completed: the crabcan.CompletedProcess of its container; its `stderr` is what it printed.
+
+    """
+
+    completed: CompletedProcess | None = None
+
+
+class CallDied(CallError):
+    """It ended before it had answered: by itself, by a signal, or because memory ran out."""
+
+
+class CallTimeout(CallError, TimeoutError):
+    """A limit of time, wall_time or cpu_time, ended it."""
+
+
+class AnswerInvalid(CallError):
+    """What came back is no answer, or more than limits.output."""
+
+
+class RemoteError(CallError):
+    """It raised an exception whose class is not made anew outside; as a cause, what it said.
+
+    Attributes:
+        type_name: the name of its class.
+        traceback: its traceback, in words. They come from inside: believe none of them.
+
+    """
+
+    type_name: str = ""
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\n\n{self.traceback}".rstrip()
 
 
 _USER_NAMESPACES = (
