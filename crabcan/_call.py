@@ -10,18 +10,59 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
 from crabcan import _data, _guest, defaults
 from crabcan._run import CompletedProcess
-from crabcan.errors import AnswerInvalid, CallDied, CallError, CallTimeout, RemoteError
+from crabcan._text import harmless, tail
+from crabcan.errors import (
+    AnswerInvalid,
+    CallDied,
+    CallError,
+    CallTimeout,
+    RemoteError,
+    invalid,
+)
+from crabcan.limits import Limits
+from crabcan.spec import Spec
+
+if TYPE_CHECKING:
+    from crabcan.spec import Options
 
 LARGEST_ANSWER = 16 << 20  # bytes: as Python's objects it may be twenty times as large
 
 # cloudpickle's list of modules to take by value is one for the whole process.
 _registering = threading.Lock()
+
+
+class Interpreter:
+    """An interpreter in a container, and how it is started: `command` and Container's `options`.
+
+    Raises:
+        ArgumentInvalid: an option is refused.
+
+    """
+
+    def __init__(self, python: str | os.PathLike[str] | None, options: Options) -> None:
+        if "channel" in options:
+            raise invalid("channel", options["channel"], "a call answers by its return value")
+        if python is None:
+            python = sys.executable if options.get("root") is None else "python3"
+        limits = _with_output(options.get("limits"))
+        self.command = [os.fspath(python), "-I", "-c", program()]
+        self.options: Options = {**options, "limits": limits, "channel": False}
+        Spec(self.command, **self.options)
+
+
+def _with_output(limits: Limits | None) -> Limits:
+    if limits is None:
+        return Limits(output=LARGEST_ANSWER)
+    if limits.output is not None:
+        return limits
+    values = {name: getattr(limits, name) for name in Limits.__slots__}
+    return Limits(**{**values, "output": LARGEST_ANSWER})
 
 
 @functools.cache
@@ -105,9 +146,9 @@ def _check_end(done: CompletedProcess) -> None:
 def _failed(kind: type[CallError], what: str, done: CompletedProcess) -> CallError:
     error = kind(what)
     error.completed = done
-    printed = done.stderr.decode("utf-8", "replace").strip()
+    printed = tail(done.stderr, 1000)
     if printed:
-        error.advice = f"it printed: {_harmless(printed[-1000:])}"
+        error.advice = f"it printed: {printed}"
     return error
 
 
@@ -123,10 +164,10 @@ def _rebuilt(
     """The exception, as itself where that is safe, with what its traceback said as its cause."""
     if not all(isinstance(text, str) for text in (module, name, words, traceback)):
         raise ValueError("an exception without words")
-    remote = RemoteError(_harmless(f"{name}: {words}"))
+    remote = RemoteError(harmless(f"{name}: {words}"))
     remote.completed = done
-    remote.type_name = _harmless(f"{module}.{name}")
-    remote.traceback = _harmless(traceback)
+    remote.type_name = harmless(f"{module}.{name}")
+    remote.traceback = harmless(traceback)
     error = _made(_class_of(module, name, raises), args)
     if error is None:
         return remote
@@ -153,8 +194,3 @@ def _made(kind: type[Exception] | None, args: Any) -> Exception | None:
     except Exception:
         return None
     return error if isinstance(error, Exception) else None
-
-
-def _harmless(text: str) -> str:
-    """Without what a terminal would act on."""
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)

@@ -8,7 +8,6 @@ import concurrent.futures
 import contextlib
 import functools
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable
@@ -16,9 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from crabcan import _call, _check, aio
 from crabcan._run import CompletedProcess
-from crabcan.errors import invalid
-from crabcan.limits import Limits
-from crabcan.spec import Spec
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -95,10 +91,10 @@ class Executor(concurrent.futures.Executor):
         if max_workers is None:
             max_workers = len(os.sched_getaffinity(0))
         self._calls = _Calls(_check.integer("max_workers", max_workers, 1, 1 << 16))
-        self._python = python
         self._raises = _exceptions(raises)
+        self._python = python
         self._options = options
-        self._make_command()
+        self._interpreter = _call.Interpreter(python, options)
 
     def with_options(self, **options: Unpack[Options]) -> Executor:
         """The same executor, with other options for the calls that are submitted through it.
@@ -114,20 +110,8 @@ class Executor(concurrent.futures.Executor):
         other = object.__new__(Executor)
         other.__dict__.update(self.__dict__)
         other._options = {**self._options, **options}
-        other._make_command()
+        other._interpreter = _call.Interpreter(self._python, other._options)
         return other
-
-    def _make_command(self) -> None:
-        """With what a call is made: checked here, so that it is refused here."""
-        if "channel" in self._options:
-            raise invalid("channel", self._options["channel"], "a call answers by its return value")
-        python = self._python
-        if python is None:
-            python = sys.executable if self._options.get("root") is None else "python3"
-        limits = _with_output(self._options.get("limits"))
-        self._complete: Options = {**self._options, "limits": limits, "channel": False}
-        self._command = [os.fspath(python), "-I", "-c", _call.program()]
-        Spec(self._command, **self._complete)
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Call ``fn(*args, **kwargs)`` in a container, and give its future.
@@ -155,7 +139,8 @@ class Executor(concurrent.futures.Executor):
         return future
 
     async def _run(self, future: Future[Any], pickled: bytes) -> Any:
-        done = await aio.run(self._command, input=pickled, capture_output=True, **self._complete)
+        how = self._interpreter
+        done = await aio.run(how.command, input=pickled, capture_output=True, **how.options)
         answer, done.stdout = done.stdout, None
         future.completed = done
         return _call.value_of(answer, done, self._raises)
@@ -273,12 +258,3 @@ def _exceptions(classes: Iterable[type[Exception]]) -> dict[tuple[str, str], typ
             raise _check.wrong_type("raises", kind, "subclasses of Exception")
         found[kind.__module__, kind.__qualname__] = kind
     return found
-
-
-def _with_output(limits: Limits | None) -> Limits:
-    if limits is None:
-        return Limits(output=_call.LARGEST_ANSWER)
-    if limits.output is not None:
-        return limits
-    values = {name: getattr(limits, name) for name in Limits.__slots__}
-    return Limits(**{**values, "output": _call.LARGEST_ANSWER})
