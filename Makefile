@@ -48,6 +48,7 @@ lint: $(VENV)/installed ## check formatting, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/installed ## format Python and C
 	$(BIN)/ruff check --fix .

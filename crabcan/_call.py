@@ -107,6 +107,14 @@ def _own_modules() -> list[ModuleType]:
     ]
 
 
+def take_answer(done: CompletedProcess) -> bytes:
+    """The answer, out of what became of the container: that is then the call's own."""
+    answer: bytes = done.stdout
+    done.stdout = None
+    done.args = done.args[:-1]  # without the text of program()
+    return answer
+
+
 def value_of(
     answer: bytes, done: CompletedProcess, raises: Mapping[tuple[str, str], type[Exception]]
 ) -> Any:

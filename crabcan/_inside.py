@@ -9,7 +9,17 @@ from crabcan.errors import ContainerError
 
 
 class Inside:
-    """The end of the channel that the program in the container has."""
+    """The end of the channel that the program in the container has.
+
+    Example:
+        >>> import crabcan
+        >>> script = "import crabcan; crabcan.inside().send_bool(True)"
+        >>> with crabcan.Container(["python3", "-c", script]) as container:
+        ...     container.create()
+        ...     container.recv_bool(timeout=60)
+        True
+
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -35,6 +45,15 @@ def inside() -> Inside:
 
     Raises:
         ContainerError: this program was not given a channel.
+
+    Example:
+        >>> import crabcan
+        >>> script = "import crabcan; c = crabcan.inside(); c.send_bool(c.recv_bool())"
+        >>> with crabcan.Container(["python3", "-c", script]) as container:
+        ...     container.create()
+        ...     container.send_bool(False)
+        ...     container.recv_bool(timeout=60)
+        False
 
     """
     number = os.environ.get(_channel.VARIABLE, "")

@@ -25,14 +25,34 @@ PIPE, STDOUT, DEVNULL = subprocess.PIPE, subprocess.STDOUT, subprocess.DEVNULL
 
 
 class TimeoutExpired(Error, subprocess.TimeoutExpired):
-    """The command had not ended in time; `stdout` and `stderr` hold what came until then."""
+    r"""The command had not ended in time; `stdout` and `stderr` hold what came until then.
+
+    Example:
+        >>> import crabcan
+        >>> try:
+        ...     crabcan.run(["sh", "-c", "echo here; sleep 60"], capture_output=True, timeout=0.5)
+        ... except crabcan.TimeoutExpired as error:
+        ...     print(error.timeout, error.stdout)
+        0.5 b'here\n'
+
+    """
 
     def __str__(self) -> str:
         return subprocess.TimeoutExpired.__str__(self)
 
 
 class CalledProcessError(Error, subprocess.CalledProcessError):
-    """The command's exit code was not 0, and check was asked for."""
+    """The command's exit code was not 0, and check was asked for.
+
+    Example:
+        >>> import crabcan
+        >>> try:
+        ...     crabcan.run(["sh", "-c", "exit 3"], check=True)
+        ... except crabcan.CalledProcessError as error:
+        ...     print(error.returncode)
+        3
+
+    """
 
     def __str__(self) -> str:
         return subprocess.CalledProcessError.__str__(self)
@@ -56,6 +76,12 @@ class CompletedProcess(subprocess.CompletedProcess[Any]):
         timed_out: whether its limit of wall_time or cpu_time ended it.
         output_limited: whether its limit of output ended it.
         usage: crabcan.Usage.
+
+    Example:
+        >>> import crabcan
+        >>> done = crabcan.run(["sh", "-c", "kill -9 $$"])
+        >>> done.returncode, done.signal, done.timed_out, done.usage.wall_time < 60
+        (-9, 9, False, True)
 
     """
 

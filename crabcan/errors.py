@@ -24,6 +24,14 @@ class Error(Exception):
         code: the number that the tutorial crabcan comes from gives to the case, or None.
         advice: what to do about it; empty where nothing is known to help.
 
+    Example:
+        >>> import crabcan
+        >>> try:
+        ...     crabcan.run(["true"], hostname="")
+        ... except crabcan.Error as error:
+        ...     print(error.advice)
+        give 1 to 64 bytes
+
     """
 
     code: int | None = None
@@ -35,35 +43,113 @@ class Error(Exception):
 
 
 class ArgumentInvalid(Error, ValueError):
-    """An argument was refused before anything was started."""
+    """An argument was refused before anything was started.
+
+    Example:
+        >>> import crabcan
+        >>> crabcan.run(["true"], hostname="")
+        Traceback (most recent call last):
+        crabcan.errors.ArgumentInvalid: hostname: '' is refused - give 1 to 64 bytes
+
+    """
 
 
 class ArgumentTypeInvalid(Error, TypeError):
-    """An argument is of another type than it should be."""
+    """An argument is of another type than it should be.
+
+    Example:
+        >>> import crabcan
+        >>> crabcan.run(["true"], umask="022")
+        Traceback (most recent call last):
+        crabcan.errors.ArgumentTypeInvalid: umask: '022' is a str - give an int
+
+    """
 
 
 class NotSupported(Error):
-    """The host cannot run containers: code 0 for its kernel, 1 for its architecture."""
+    """The host cannot run containers: code 0 for its kernel, 1 for its architecture.
+
+    Example:
+        >>> import crabcan
+        >>> try:
+        ...     code = crabcan.run(["true"]).returncode
+        ... except crabcan.NotSupported as error:
+        ...     print("no containers here:", error.advice)
+
+    """
 
 
 class LimitUnavailable(NotSupported):
-    """A limit that was asked for cannot be enforced on this host."""
+    """A limit that was asked for cannot be enforced on this host.
+
+    Example:
+        >>> import crabcan
+        >>> def limits():
+        ...     try:
+        ...         crabcan.run(["true"], limits=crabcan.Limits(memory="64M"))
+        ...     except crabcan.LimitUnavailable:
+        ...         return "none by control groups"
+        ...     return "all"
+        >>> limits() in ("all", "none by control groups")
+        True
+
+    """
 
 
 class SocketError(Error, OSError):
-    """The boolean channel: code 0 creating, 1 sending, 2 receiving."""
+    """The boolean channel: code 0 creating, 1 sending, 2 receiving.
+
+    Example:
+        >>> import crabcan
+        >>> with crabcan.Container(["true"]) as container:
+        ...     container.create()
+        ...     code = container.wait()
+        ...     try:
+        ...         container.recv_bool()
+        ...     except crabcan.SocketError as error:
+        ...         print(error.code, error.advice)
+        2 the other side has closed its end, or has ended
+
+    """
 
 
 class ReceiveTimeout(SocketError, TimeoutError):
-    """No boolean came in time."""
+    """No boolean came in time.
+
+    Example:
+        >>> import crabcan
+        >>> with crabcan.Container(["sleep", "60"]) as container:
+        ...     container.create()
+        ...     try:
+        ...         container.recv_bool(timeout=0.01)
+        ...     except crabcan.ReceiveTimeout:
+        ...         print("nothing yet")
+        nothing yet
+
+    """
 
 
 class ContainerError(Error):
-    """The container is not in the state that the call needs."""
+    """The container is not in the state that the call needs.
+
+    Example:
+        >>> import crabcan
+        >>> crabcan.Container(["true"]).wait()
+        Traceback (most recent call last):
+        crabcan.errors.ContainerError: wait: the container has not been created; call create() first
+
+    """
 
 
 class ChildProcessError(Error, builtins.ChildProcessError):
-    """The child could not be cloned (code 0)."""
+    """The child could not be cloned (code 0).
+
+    Example:
+        >>> import builtins, crabcan
+        >>> issubclass(crabcan.ChildProcessError, builtins.ChildProcessError)
+        True
+
+    """
 
 
 class SetupError(Error, OSError):
@@ -73,6 +159,14 @@ class SetupError(Error, OSError):
         step: the step's name, as in ``mount``.
         index: which of several, for mounts.
 
+    Example:
+        >>> import crabcan
+        >>> try:
+        ...     crabcan.run(["true"], cwd="/no/such/directory")
+        ... except crabcan.SetupError as error:
+        ...     print(error.step, error.errno, error.advice)
+        cwd 2 give as cwd a directory that exists inside the container
+
     """
 
     step: str = ""
@@ -80,11 +174,31 @@ class SetupError(Error, OSError):
 
 
 class CommandNotFound(SetupError, FileNotFoundError):
-    """The command does not exist inside the container."""
+    """The command does not exist inside the container.
+
+    Example:
+        >>> import crabcan
+        >>> try:
+        ...     crabcan.run(["no-such-command"])
+        ... except FileNotFoundError as error:
+        ...     print(type(error).__name__)
+        CommandNotFound
+
+    """
 
 
 class CommandNotExecutable(SetupError, PermissionError):
-    """The command exists inside the container, but may not be executed."""
+    """The command exists inside the container, but may not be executed.
+
+    Example:
+        >>> import crabcan
+        >>> try:
+        ...     crabcan.run(["/etc/passwd"])
+        ... except PermissionError as error:
+        ...     print(type(error).__name__)
+        CommandNotExecutable
+
+    """
 
 
 class CallError(Error):
@@ -93,21 +207,55 @@ class CallError(Error):
     Attributes:
         completed: the crabcan.CompletedProcess of its container; its `stderr` is what it printed.
 
+    Example:
+        >>> import crabcan, os
+        >>> with crabcan.Executor() as executor:
+        ...     error = executor.submit(os._exit, 3).exception()
+        >>> isinstance(error, crabcan.CallError), error.completed.returncode
+        (True, 3)
+
     """
 
     completed: CompletedProcess | None = None
 
 
 class CallDied(CallError):
-    """It ended before it had answered: by itself, by a signal, or because memory ran out."""
+    """It ended before it had answered: by itself, by a signal, or because memory ran out.
+
+    Example:
+        >>> import crabcan, os
+        >>> with crabcan.Executor() as executor:
+        ...     executor.submit(os._exit, 3).result()
+        Traceback (most recent call last):
+        crabcan.errors.CallDied: the call ended with exit code 3
+
+    """
 
 
 class CallTimeout(CallError, TimeoutError):
-    """A limit of time, wall_time or cpu_time, ended it."""
+    """A limit of time, wall_time or cpu_time, ended it.
+
+    Example:
+        >>> import crabcan, time
+        >>> with crabcan.Executor(limits=crabcan.Limits(wall_time=0.5)) as executor:
+        ...     executor.submit(time.sleep, 60).result()
+        Traceback (most recent call last):
+        crabcan.errors.CallTimeout: the call took longer than its limit of time
+
+    """
 
 
 class AnswerInvalid(CallError):
-    """What came back is no answer, or more than limits.output."""
+    """What came back is no answer, or more than limits.output.
+
+    Example:
+        >>> import crabcan
+        >>> with crabcan.Executor(limits=crabcan.Limits(output="1K")) as executor:
+        ...     executor.submit(bytes, 10_000).result()
+        Traceback (most recent call last):
+        crabcan.errors.AnswerInvalid: it answered or printed more than limits.output
+
+    """
 
 
 class RemoteError(CallError):
@@ -116,6 +264,13 @@ class RemoteError(CallError):
     Attributes:
         type_name: the name of its class.
         traceback: its traceback, in words. They come from inside: believe none of them.
+
+    Example:
+        >>> import crabcan, sys
+        >>> with crabcan.Executor() as executor:
+        ...     error = executor.submit(sys.exit, 3).exception()
+        >>> error.type_name
+        'builtins.SystemExit'
 
     """
 

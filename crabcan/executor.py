@@ -27,13 +27,20 @@ T = TypeVar("T")
 
 
 class Future(concurrent.futures.Future[T]):
-    """The value of a call to come.
+    r"""The value of a call to come.
 
     Unlike others it can be cancelled while the call runs: its container is killed.
 
     Attributes:
         completed: once it is done, the crabcan.CompletedProcess of its container: what was used,
             and as `stderr` what it printed. None where there was no container.
+
+    Example:
+        >>> import crabcan
+        >>> with crabcan.Executor() as executor:
+        ...     future = executor.submit(print, "hello")
+        >>> future.result(), future.completed.stderr
+        (None, b'hello\n')
 
     """
 
@@ -141,7 +148,7 @@ class Executor(concurrent.futures.Executor):
     async def _run(self, future: Future[Any], pickled: bytes) -> Any:
         how = self._interpreter
         done = await aio.run(how.command, input=pickled, capture_output=True, **how.options)
-        answer, done.stdout = done.stdout, None
+        answer = _call.take_answer(done)
         future.completed = done
         return _call.value_of(answer, done, self._raises)
 

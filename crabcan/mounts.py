@@ -28,6 +28,17 @@ class Bind(Value):
             written belongs to the container's ids on the host. A file system that cannot do it is
             an error, never a wrong owner. It needs root; an ordinary user's binds do without.
 
+    Raises:
+        ArgumentInvalid: a value is refused.
+
+    Example:
+        >>> import crabcan, os, tempfile
+        >>> with tempfile.TemporaryDirectory() as out:
+        ...     mounts = [crabcan.Bind(out, "/out", writable=True)]
+        ...     done = crabcan.run(["touch", "/out/a"], mounts=mounts)
+        ...     os.listdir(out)
+        ['a']
+
     """
 
     __slots__ = ("source", "target", "writable", "suid", "dev", "exec", "recursive", "idmap")
@@ -78,6 +89,15 @@ class Tmpfs(Value):
         dev: see Bind.
         exec: see Bind.
 
+    Raises:
+        ArgumentInvalid: a value is refused.
+
+    Example:
+        >>> import crabcan
+        >>> mounts = [crabcan.Tmpfs("/work", size="1M")]
+        >>> crabcan.run(["touch", "/work/file"], mounts=mounts).returncode
+        0
+
     """
 
     __slots__ = ("target", "size", "mode", "suid", "dev", "exec")
@@ -119,6 +139,17 @@ class Overlay(Value):
             ``work``. Without it they are gone with the container.
         size: of the layer in memory, where there is no `upper`: see Tmpfs.
         idmap: see Bind; for `source` and `upper`.
+
+    Raises:
+        ArgumentInvalid: a value is refused.
+
+    Example:
+        >>> import crabcan, os, tempfile
+        >>> with tempfile.TemporaryDirectory() as kept:
+        ...     mounts = [crabcan.Overlay("/data", kept)]
+        ...     code = crabcan.run(["touch", "/data/file"], mounts=mounts).returncode
+        ...     code, os.listdir(kept)
+        (0, [])
 
     """
 
@@ -167,28 +198,83 @@ class _AtTarget(Value):
 
 
 class Proc(_AtTarget):
-    """The container's processes (proc(5)), with what tells of the host masked or read-only."""
+    r"""The container's processes (proc(5)), with what tells of the host masked or read-only.
+
+    Args:
+        target: an absolute path inside; /proc if not given.
+
+    Raises:
+        ArgumentInvalid: a value is refused.
+
+    Example:
+        >>> import crabcan
+        >>> mounts = [crabcan.Proc("/mnt/proc")]
+        >>> crabcan.run(["cat", "/mnt/proc/1/comm"], mounts=mounts, capture_output=True).stdout
+        b'crabcan-init\n'
+
+    """
 
     __slots__ = ()
     _default = "/proc"
 
 
 class Dev(_AtTarget):
-    """A /dev of its own: null, zero, full, random, urandom, tty, pts, shm, and the fd links."""
+    """A /dev of its own: null, zero, full, random, urandom, tty, pts, shm, and the fd links.
+
+    Args:
+        target: an absolute path inside; /dev if not given.
+
+    Raises:
+        ArgumentInvalid: a value is refused.
+
+    Example:
+        >>> import crabcan
+        >>> mounts = [crabcan.Dev("/mnt/dev")]
+        >>> done = crabcan.run(["ls", "/mnt/dev"], mounts=mounts, capture_output=True)
+        >>> b"null" in done.stdout.split()
+        True
+
+    """
 
     __slots__ = ()
     _default = "/dev"
 
 
 class Mqueue(_AtTarget):
-    """The POSIX message queues of the container's IPC namespace (mq_overview(7))."""
+    """The POSIX message queues of the container's IPC namespace (mq_overview(7)).
+
+    Args:
+        target: an absolute path inside; /dev/mqueue if not given.
+
+    Raises:
+        ArgumentInvalid: a value is refused.
+
+    Example:
+        >>> import crabcan
+        >>> crabcan.run(["ls", "/mnt/q"], mounts=[crabcan.Mqueue("/mnt/q")]).returncode
+        0
+
+    """
 
     __slots__ = ()
     _default = "/dev/mqueue"
 
 
 class Sysfs(_AtTarget):
-    """The kernel's devices (sysfs(5)), read-only. It tells of the host's hardware."""
+    """The kernel's devices (sysfs(5)), read-only. It tells of the host's hardware.
+
+    Args:
+        target: an absolute path inside; /sys if not given.
+
+    Raises:
+        ArgumentInvalid: a value is refused.
+
+    Example:
+        >>> import crabcan
+        >>> crabcan.run(["test", "-d", "/sys/devices"], mounts=[crabcan.Sysfs()]).returncode
+        0
+
+    """
 
     __slots__ = ()
     _default = "/sys"
@@ -202,6 +288,15 @@ class File(Value):
         content: its bytes, or a string that becomes UTF-8.
         fd: a descriptor to read the content from until its end, now, instead of `content`.
         mode: its permissions.
+
+    Raises:
+        ArgumentInvalid: a value is refused.
+
+    Example:
+        >>> import crabcan
+        >>> mounts = [crabcan.File("/etc/motd", "hello")]
+        >>> crabcan.run(["cat", "/etc/motd"], mounts=mounts, capture_output=True).stdout
+        b'hello'
 
     """
 
@@ -229,7 +324,22 @@ class File(Value):
 
 
 class Directory(Value):
-    """A directory, made in the root where it is missing."""
+    r"""A directory, made in the root where it is missing.
+
+    Args:
+        target: an absolute path inside.
+        mode: its permissions; 0o755 if not given.
+
+    Raises:
+        ArgumentInvalid: a value is refused.
+
+    Example:
+        >>> import crabcan
+        >>> mounts = [crabcan.Directory("/run/app", mode=0o700)]
+        >>> crabcan.run(["stat", "-c", "%a", "/run/app"], mounts=mounts, capture_output=True).stdout
+        b'700\n'
+
+    """
 
     __slots__ = ("target", "mode")
 
@@ -244,7 +354,22 @@ class Directory(Value):
 
 
 class Symlink(Value):
-    """A symbolic link at `target` that leads to `source`, made in the root."""
+    r"""A symbolic link at `target` that leads to `source`, made in the root.
+
+    Args:
+        target: an absolute path inside, where the link is made.
+        source: what it leads to, by any words.
+
+    Raises:
+        ArgumentInvalid: a value is refused.
+
+    Example:
+        >>> import crabcan
+        >>> mounts = [crabcan.Symlink("/run/python", "/usr/bin/python3")]
+        >>> crabcan.run(["readlink", "/run/python"], mounts=mounts, capture_output=True).stdout
+        b'/usr/bin/python3\n'
+
+    """
 
     __slots__ = ("target", "source")
 

@@ -29,13 +29,21 @@ _NS_GET_USERNS = 0xB701  # ioctl_ns(2)
 
 
 class Join(Value):
-    """A namespace that is there already; give one of the four.
+    r"""A namespace that is there already; give one of the four.
 
     Args:
         path: its file, ``/run/netns/blue`` for one.
         pid: a process that is in it.
         pidfd: a descriptor of such a process (pidfd_open(2)), open until create().
         container: another crabcan.Container that runs.
+
+    Example:
+        >>> import crabcan
+        >>> with crabcan.Container(["sleep", "60"], hostname="moon") as container:
+        ...     container.create()
+        ...     shared = {"uts": crabcan.Join(container=container)}
+        ...     crabcan.run(["hostname"], namespaces=shared, capture_output=True).stdout
+        b'moon\n'
 
     """
 

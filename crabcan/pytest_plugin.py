@@ -215,7 +215,7 @@ def _call_inside(item: pytest.Function, options: dict[str, Any]) -> None:
     report.result = done = crabcan.run(
         interpreter.command, input=pickled, capture_output=True, **interpreter.options
     )
-    answer, done.stdout = done.stdout, None
+    answer = _call.take_answer(done)
     if problem := _problem_of(_call.value_of, answer, done, {}):
         _raise_outcome(problem)
 

@@ -78,7 +78,17 @@ MAX_CPU = 8191  # NR_CPUS of the largest kernels
 
 
 class Spec(Value):
-    """A container, described. Its fields are Container's arguments, checked and complete."""
+    """A container, described. Its fields are Container's arguments, checked and complete.
+
+    Example:
+        >>> import crabcan
+        >>> spec = crabcan.Spec(["true"], hostname="moon", umask=0o77)
+        >>> spec.hostname, spec.network, spec.uid
+        ('moon', 'none', 0)
+        >>> spec == crabcan.Spec(["true"], hostname="moon", umask=0o77)
+        True
+
+    """
 
     __slots__ = (
         "command",

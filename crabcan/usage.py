@@ -17,6 +17,12 @@ class Usage(Value):
             its init was killed.
         peak_pids: how many processes and threads at most at one time; None where none is counted.
 
+    Example:
+        >>> import crabcan
+        >>> usage = crabcan.run(["sleep", "0.1"]).usage
+        >>> 0.1 <= usage.wall_time < 60, usage.cpu_time < 10
+        (True, True)
+
     """
 
     __slots__ = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import re
 import shlex
 import subprocess
@@ -12,26 +13,61 @@ from pathlib import Path
 
 import pytest
 
+import crabcan
+import crabcan.aio
 from crabcan import spec
 
 TOP = Path(__file__).parents[2]
 
 
-WITH_EXAMPLES = (
-    "crabcan",
-    "crabcan._popen",
-    "crabcan._run",
-    "crabcan.container",
-    "crabcan.landlock",
-    "crabcan.limits",
+@pytest.mark.parametrize("name", ["crabcan", "crabcan.aio"])
+def test_examples_of_modules(name: str) -> None:
+    module = importlib.import_module(name)
+    examples = doctest.DocTestFinder(recurse=False).find(module)
+    assert doctest.DocTestRunner().run(examples[0]).attempted > 0
+    assert doctest.DocTestRunner().run(examples[0]).failed == 0
+
+
+PUBLIC = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in (crabcan, crabcan.aio)
+    for name in module.__all__
+    if not isinstance(getattr(module, name), int)
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_examples_of_public_objects(name: str) -> None:
+    """Each has one of its own, and it runs."""
+    thing = PUBLIC[name]
+    found = doctest.DocTestFinder().find(thing)
+    own = next(examples for examples in found if examples.name == thing.__name__)
+    assert own.examples
+    for examples in found:
+        assert doctest.DocTestRunner().run(examples).failed == 0
+
+
+MADE_BY_CRABCAN = (
+    crabcan.CompletedProcess,
+    crabcan.Future,
+    crabcan.Inside,
+    crabcan.Step,
+    crabcan.Usage,
 )
 
 
-@pytest.mark.parametrize("name", WITH_EXAMPLES)
-def test_docstring_examples(name: str) -> None:
-    result = doctest.testmod(importlib.import_module(name))
-    assert result.attempted > 0
-    assert result.failed == 0
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_objects_are_documented(name: str) -> None:
+    """With every parameter that a caller gives, and each of what can be asked of it."""
+    thing = PUBLIC[name]
+    for attribute, value in vars(thing).items() if isinstance(thing, type) else ():
+        if not attribute.startswith("_") and (callable(value) or isinstance(value, property)):
+            assert inspect.getdoc(value), f"{name}.{attribute}"
+    if isinstance(thing, type) and issubclass(thing, (*MADE_BY_CRABCAN, BaseException)):
+        return
+    parameters = inspect.signature(thing).parameters
+    missing = [p for p in parameters if not re.search(rf"^ *(\*\*)?{p}:", thing.__doc__, re.M)]
+    assert not missing or "arguments" in thing.__doc__, missing
 
 
 def test_readme_python_examples(capfd: pytest.CaptureFixture[str]) -> None:
