@@ -5,8 +5,10 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,12 +72,47 @@ def test_public_objects_are_documented(name: str) -> None:
     assert not missing or "arguments" in thing.__doc__, missing
 
 
-def test_readme_python_examples(capfd: pytest.CaptureFixture[str]) -> None:
-    examples = re.findall(r"```python\n(.*?)```", (TOP / "README.md").read_text(), re.DOTALL)
-    outputs = ["42\n\n", "True -9 True\n", ""]
-    for example, output in zip(examples, outputs, strict=True):
-        exec(compile(example, "README.md", "exec"), {})
-        assert capfd.readouterr().out == output
+README = (TOP / "README.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+OUTPUTS = (
+    "hello\n42\n\nTrue\n",
+    "-9 9 False True\n",
+    "b'42\\n'\n",
+    "[2, 4, 6]\n",
+)
+
+
+@pytest.mark.parametrize(("example", "output"), list(zip(EXAMPLES[:4], OUTPUTS, strict=True)))
+def test_readme_python_examples(example: str, output: str, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == (output, "")
+    made = [path.name for path in (tmp_path / "out").iterdir()]
+    assert made == (["made"] if "/out" in example else [])
+
+
+def test_readme_tests_pass(pytester: pytest.Pytester) -> None:
+    (example,) = EXAMPLES[4:]
+    pytester.makepyfile(example)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+
+
+def test_readme_installs(tmp_path: Path) -> None:
+    """Its line as it stands, in a copy of the sources and a new virtual environment."""
+    (line,) = re.findall(r"^    (pip .*)$", README, re.MULTILINE)
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("crabcan", "csrc", "LICENSE", "pyproject.toml", "README.md", "setup.py"):
+        copy = shutil.copytree if (TOP / name).is_dir() else shutil.copy
+        copy(TOP / name, source / name)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    path = f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path}
+    subprocess.run(shlex.split(line), cwd=source, env=environment, check=True)
+    script = "import crabcan; crabcan.run(['true'], check=True)"
+    subprocess.run([tmp_path / "venv/bin/python", "-c", script], cwd=tmp_path, check=True)
 
 
 def test_every_option_is_in_the_table_of_security() -> None:
@@ -92,7 +129,7 @@ def test_security_names_tests_that_are_there() -> None:
 
 
 def test_readme_command_lines(busybox_root: Path) -> None:
-    lines = re.findall(r"^    crabcan (.*)$", (TOP / "README.md").read_text(), re.MULTILINE)
+    lines = re.findall(r"^    crabcan (.*)$", README, re.MULTILINE)
     assert len(lines) == 6
     for line in lines:
         command = [sys.executable, "-m", "crabcan", *shlex.split(line)]
