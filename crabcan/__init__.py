@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     )
     from crabcan.namespaces import Join
     from crabcan.spec import Spec
+    from crabcan.terminal import Terminal
     from crabcan.timeline import Step
     from crabcan.usage import Usage
 
@@ -107,6 +108,7 @@ _HOMES = {
     "Step": "timeline",
     "Symlink": "mounts",
     "Sysfs": "mounts",
+    "Terminal": "terminal",
     "TimeoutExpired": "_run",
     "Tmpfs": "mounts",
     "Usage": "usage",
@@ -158,6 +160,7 @@ __all__ = [
     "Step",
     "Symlink",
     "Sysfs",
+    "Terminal",
     "TimeoutExpired",
     "Tmpfs",
     "Usage",

@@ -11,7 +11,7 @@ from types import TracebackType
 from crabcan._arguments import of_subprocess, text_mode
 from crabcan._run import TimeoutExpired
 from crabcan._streams import NAMES, Mode, Streams
-from crabcan.container import Container
+from crabcan.container import Container, refuse_with_tty
 from crabcan.spec import Command
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from crabcan.container import Stdio
     from crabcan.spec import SubprocessOptions
+    from crabcan.terminal import Terminal
     from crabcan.usage import Usage
 
 
@@ -70,6 +71,8 @@ class Popen:
         self.returncode: int | None = None
         self._mode = Mode(text_mode(text, universal_newlines), encoding, errors)
         self._bufsize = bufsize
+        if options.get("tty"):
+            refuse_with_tty(stdin=stdin, stdout=stdout, stderr=stderr)
         self._streams = Streams(stdin, stdout, stderr)
         try:
             command, ours = of_subprocess(args, options)
@@ -80,6 +83,7 @@ class Popen:
             self._streams.close()
             raise
         self._streams.close_childs()
+        self._terminal = self._container._give_up_terminal()
 
     def __enter__(self) -> Popen:
         return self
@@ -90,8 +94,10 @@ class Popen:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the pipes and wait for the end, as subprocess does."""
+        """Close the pipes, or the terminal, and wait for the end, as subprocess does."""
         self._streams.close()
+        if self._terminal is not None:
+            self._terminal.close()
         self.wait()
 
     def __repr__(self) -> str:
@@ -114,6 +120,11 @@ class Popen:
     def stderr(self) -> IO[Any] | None:
         """The file to read from, where stderr is PIPE."""
         return self._file(2, "r")
+
+    @property
+    def terminal(self) -> Terminal | None:
+        """Its terminal, to read and to write, where tty is set (crabcan.Terminal)."""
+        return self._terminal
 
     @property
     def pid(self) -> int:
@@ -160,6 +171,8 @@ class Popen:
         """
         if input is not None and self.stdin is None:
             raise ValueError("input: stdin is not PIPE")
+        if self._terminal is not None:
+            raise ValueError("communicate: read and write the terminal")
         deadline = None if timeout is None else time.monotonic() + timeout
         done = self._streams.communicate(self._mode.encoded(input), deadline, None)
         output = self._streams.output(1), self._streams.output(2)

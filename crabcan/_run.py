@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crabcan._arguments import of_subprocess, text_mode
 from crabcan._streams import NAMES, Mode, Streams
-from crabcan.container import Container
+from crabcan.container import Container, refuse_with_tty
 from crabcan.errors import Error
 from crabcan.spec import Command
 
@@ -138,6 +138,8 @@ def run(
         options: what else Container takes: root, mounts, uid, limits, network, ...; and by
             subprocess's names shell, group and extra_groups. `env` adds nothing to the caller's:
             it is the whole environment.
+            With tty the caller's terminal is connected with the container's
+            (Container.interact).
 
     Raises:
         TimeoutExpired: with the output until then; a subprocess.TimeoutExpired.
@@ -150,6 +152,9 @@ def run(
         'hello\n'
 
     """
+    if options.get("tty"):
+        refuse_with_tty(stdin=stdin, input=input, stdout=stdout, stderr=stderr,
+                        capture_output=capture_output)  # fmt: skip
     stdin, stdout, stderr = streams_of(stdin, input, stdout, stderr, capture_output)
     mode = Mode(text_mode(text, universal_newlines), encoding, errors)
     command, ours = of_subprocess(args, options)
@@ -214,10 +219,15 @@ def _communicate_and_wait(
     container: Container, streams: Streams, given: bytes, deadline: float | None
 ) -> int:
     """Beyond the limit of output it is killed."""
+    if container.spec.tty:
+        return container.interact(timeout=_left(deadline))
     limits = container.spec.limits
     if not streams.communicate(given, deadline, None if limits is None else limits.output):
         if not streams.over_limit:
             raise subprocess.TimeoutExpired([], 0)
         container.kill()
-    left = None if deadline is None else max(0.0, deadline - time.monotonic())
-    return container.wait(left)
+    return container.wait(_left(deadline))
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

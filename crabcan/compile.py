@@ -269,6 +269,7 @@ def _flags(spec: Spec) -> int:
         (spec.channel, _core.CHANNEL),
         (spec.oom_score_adj is not None, _core.OOM_SCORE),
         (spec.nice is not None, _core.NICE),
+        (spec.tty, _core.TTY),
     )
     return sum(flag for is_wanted, flag in wanted if is_wanted)
 
@@ -325,12 +326,14 @@ def compile_plan(
     stand_ins: dict[str, tuple[int, int]] | None = None,
     group_count: int = 0,
     passed: bytes = b"",
+    window: tuple[int, int] = defaults.WINDOW,
 ) -> _core.Plan:
     """Compile a plan; it can be launched any number of times, from any thread.
 
     `joined` are the namespaces that each launch will be given, `group_count` is the number of
     groups of version 1; `stand_ins` are resource limits for what no cgroup enforces here; `passed`
-    are the numbers, each in four bytes, of the descriptors that a launch passes on.
+    are the numbers, each in four bytes, of the descriptors that a launch passes on; `window` are
+    the rows and columns that a terminal begins with.
     """
     who = identity.of(spec, joined.has_user)
     environ = dict(spec.env)
@@ -373,6 +376,8 @@ def compile_plan(
             umask=spec.umask,
             nice=spec.nice or 0,
             oom_score_adj=spec.oom_score_adj or 0,
+            rows=window[0],
+            columns=window[1],
         )
     except _core.StepError as failure:
         step, index, errnum = failure.args

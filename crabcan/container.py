@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from types import TracebackType
 
 from crabcan import _channel as channel
-from crabcan import _core, host, log
+from crabcan import _core, defaults, host, log
 from crabcan._resources import End, Resources
 from crabcan.compile import compile_plan, namespaces_to_join
 from crabcan.errors import ContainerError, invalid, of_step
@@ -22,7 +22,9 @@ TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from typing import IO, Unpack
 
+    from crabcan._run import TimeoutExpired
     from crabcan.spec import Options
+    from crabcan.terminal import Terminal
     from crabcan.timeline import Step
     from crabcan.usage import Usage
 
@@ -83,6 +85,8 @@ class Container:
         cpu_affinity: the CPUs to run on; the caller's if not given.
         channel: whether the command gets its end of the boolean channel, as a descriptor whose
             number is in the environment variable CRABCAN_CHANNEL_FD.
+        tty: whether the command gets a terminal of its own as stdin, stdout and stderr, of the size
+            of the caller's if there is one. See `terminal` and interact().
 
     Raises:
         ArgumentInvalid: a value is refused.
@@ -122,12 +126,15 @@ class Container:
         self._plan: _core.Plan | None = None
         self._marks: list[tuple[int, int]] = []  # steps of ours that are not the core's
         self._moments = b"", b""
+        self._terminal: Terminal | None = None
         log.debug(LOGGER, "Linux release: %s", os.uname().release)
         host.check()
         self.spec = Spec(command, **options)
         limits = self.spec.limits
         if limits is not None and limits.output is not None and not self._counts_output:
             raise invalid("limits.output", limits.output, "only run(capture_output=True) counts it")
+        if self.spec.tty:
+            refuse_with_tty(stdin=stdin, stdout=stdout, stderr=stderr)
         self._stdio = tuple(
             _descriptor(name, value, number)
             for number, (name, value) in enumerate(
@@ -192,6 +199,7 @@ class Container:
                     stand_ins=self._resources.stand_ins,
                     group_count=self._resources.group_count,
                     passed=self._passed,
+                    window=self._window(),
                 )
                 if self.spec.channel:
                     self._sockets = channel.pair()
@@ -212,11 +220,27 @@ class Container:
     def _mark(self, step: int) -> None:
         self._marks.append((step, time.monotonic_ns()))
 
+    def _window(self) -> tuple[int, int]:
+        if not self.spec.tty:
+            return defaults.WINDOW
+        from crabcan.terminal import window_of
+
+        return window_of(self._stdio)
+
+    def _take_terminal(self, process: _core.Process) -> Terminal:
+        from crabcan.terminal import Terminal
+
+        try:
+            return Terminal(process.terminal())
+        except _core.StepError as failure:
+            raise of_step(*failure.args, "") from None
+
     def _launch(
         self, plan: _core.Plan, joined: tuple[int, ...], groups: tuple[int, ...]
     ) -> _core.Process:
-        devnull = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) if None in self._stdio else -1
-        stdin, stdout, stderr = (devnull if fd is None else fd for fd in self._stdio)
+        stdio = (None, None, None) if self.spec.tty else self._stdio  # nothing of ours goes in
+        devnull = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) if None in stdio else -1
+        stdin, stdout, stderr = (devnull if fd is None else fd for fd in stdio)
         childs_end = -1 if self._sockets is None else self._sockets[1]
         try:
             return plan.launch(
@@ -249,6 +273,8 @@ class Container:
         if kind == _core.REPORT_FAILED:
             raise of_step(step, index, errnum, plan.describe(step, index))
         self._resources.started(report[6])
+        if self.spec.tty:
+            self._terminal = self._take_terminal(process)
         log.debug(LOGGER, "Creation finished")
         log.debug(LOGGER, "Container child PID: %s", self._child_pid)
         return True
@@ -283,19 +309,62 @@ class Container:
         if self._returncode is not None:
             return self._returncode
         process = self._created("wait")
-        if not self._announced:
-            self._announced = True
-            log.debug(LOGGER, "Waiting for child (pid %s) to finish", self._child_pid)
-            words = list(self.spec.command)
-            log.info(
-                CHILD_LOGGER, "Starting container with command %s and args %s", words[0], words
-            )
+        self._announce()
         end = process.wait(timeout)
         if end is None:
-            from crabcan._run import TimeoutExpired
-
-            raise TimeoutExpired(list(self.spec.command), timeout or 0)
+            raise self._timed_out(timeout)
         return self._take_end(end)
+
+    def _announce(self) -> None:
+        if self._announced:
+            return
+        self._announced = True
+        log.debug(LOGGER, "Waiting for child (pid %s) to finish", self._child_pid)
+        words = list(self.spec.command)
+        log.info(CHILD_LOGGER, "Starting container with command %s and args %s", words[0], words)
+
+    def _timed_out(self, timeout: float | None) -> TimeoutExpired:
+        from crabcan._run import TimeoutExpired
+
+        return TimeoutExpired(list(self.spec.command), timeout or 0)
+
+    def interact(
+        self, stdin: Stdio = None, stdout: Stdio = None, *, timeout: float | None = None
+    ) -> int:
+        """Connect the caller's terminal with the container's until that has ended.
+
+        The caller's is raw meanwhile: each key goes to the container, Ctrl-C among them, and the
+        container's terminal follows it in size. It is as before however this is left, also when a
+        signal ends the caller: SIGTERM, SIGHUP, SIGQUIT and SIGINT, where they have no handler of
+        the caller's, end the container first. A SIGKILL for the caller ends the container too, but
+        leaves the terminal raw (`reset` helps). Signals are followed in the main thread only.
+
+        Args:
+            stdin: a descriptor or an open file; the caller's own if not given. Where it is no
+                terminal its end is typed as Ctrl-D.
+            stdout: see stdin.
+            timeout: seconds; without end if not given. The container goes on after it.
+
+        Returns:
+            what wait() returns.
+
+        Raises:
+            TimeoutExpired: it has not ended in time.
+            ContainerError: not created yet, closed, or without tty.
+            OSError: nobody reads stdout any more.
+
+        """
+        self._created("interact")
+        if self._terminal is None:
+            raise ContainerError("interact: the container was made without tty")
+        from crabcan import _interact
+
+        self._announce()
+        given = self._stdio[0] if stdin is None else _descriptor("stdin", stdin, 0)
+        shown = self._stdio[1] if stdout is None else _descriptor("stdout", stdout, 1)
+        if not _interact.connect(self, self._terminal, given, shown, timeout):
+            raise self._timed_out(timeout)
+        return self.wait()
 
     def poll(self) -> int | None:
         """What wait() would return if it has ended, or None."""
@@ -371,6 +440,16 @@ class Container:
         return self._sockets
 
     @property
+    def terminal(self) -> Terminal | None:
+        """Its terminal (crabcan.Terminal), from create() to close(); None without tty."""
+        return self._terminal
+
+    def _give_up_terminal(self) -> Terminal | None:
+        """To another owner: what is on the screen outlives the container."""
+        terminal, self._terminal = self._terminal, None
+        return terminal
+
+    @property
     def usage(self) -> Usage | None:
         """What it has used (crabcan.Usage), once wait() has returned; None before."""
         return self._resources.usage
@@ -403,6 +482,8 @@ class Container:
             self._moments = self._process.timeline()
             self._process.close()
         self._resources.release()
+        if self._terminal is not None:
+            self._terminal.close()
         self._close_childs_socket()
         if self._sockets is not None:
             os.close(self._sockets[0])
@@ -429,6 +510,13 @@ class Container:
         if self._sockets is None:
             raise ContainerError(f"{what}: the container was made with channel=False")
         return self._sockets[0]
+
+
+def refuse_with_tty(**streams: object) -> None:
+    """Refuse what is given beside tty although the terminal stands in its place."""
+    for name, value in streams.items():
+        if value is not None and value is not False:
+            raise invalid(name, value, "leave it out: with tty it is the terminal's")
 
 
 def _descriptor(name: str, value: Stdio, own: int) -> int | None:

@@ -44,6 +44,9 @@ SYS_MASKED = (
 # the host's core_pattern program (fs/coredump.c).
 RLIMITS = {"core": (1, 1)}
 
+# Rows and columns of a terminal whose caller has none: what terminals have had since the VT100.
+WINDOW = (24, 80)
+
 # The kernel's out-of-memory killer takes the container before anything of the host. The highest
 # there is, since to lower it takes privilege.
 OOM_SCORE_ADJ = 1000

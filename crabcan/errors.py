@@ -334,6 +334,8 @@ _ADVICE: dict[tuple[str, int | None], str] = {
     ("root", _errno.EBUSY): "something is mounted over the caller's own root directory",
     ("cwd", _errno.EXDEV): "it leads out of the container, by a descriptor that was given to it",
     ("seccomp", _errno.EINVAL): "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)",
+    ("terminal", _errno.ENOSPC): "all pseudoterminals are taken: raise sysctl kernel.pty.max",
+    ("terminal", _errno.ENODEV): "it needs a /dev/pts: add crabcan.Dev() to mounts",
     ("cwd", _errno.ENOENT): "give as cwd a directory that exists inside the container",
     ("ids", _errno.EINVAL): "the id is not mapped in the user namespace: without privilege there "
     "is only one",

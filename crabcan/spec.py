@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         oom_score_adj: int | None
         cpu_affinity: Iterable[int] | None
         channel: bool
+        tty: bool
 
     class SubprocessOptions(Options, total=False):
         """What run() and Popen take: Container's options, and subprocess's names for some."""
@@ -121,6 +122,7 @@ class Spec(Value):
         "oom_score_adj",
         "cpu_affinity",
         "channel",
+        "tty",
     )
 
     command: tuple[str, ...]
@@ -153,6 +155,7 @@ class Spec(Value):
     oom_score_adj: int | None
     cpu_affinity: tuple[int, ...]
     channel: bool
+    tty: bool
 
     def __init__(self, command: Command, **options: Unpack[Options]) -> None:
         for name in options:
@@ -216,6 +219,17 @@ def _check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None
     overlaid = any(getattr(mount, "source", "") is None for mount in values["mounts"])
     if overlaid and values["root"] is None:
         raise invalid("mounts", "Overlay('/')", "give a root for it to lie over")
+    if values["tty"]:
+        _check_tty(values["default_mounts"], values["mounts"], shared)
+
+
+def _check_tty(default_mounts: bool, mounts: tuple[Mount, ...], shared: Mapping[str, Any]) -> None:
+    """Whether there will be a /dev/pts of the container's own."""
+    if "mount" in shared:
+        raise invalid("tty", True, "it needs a mount namespace that is new: leave out "
+                      "namespaces['mount']")  # fmt: skip
+    if not default_mounts and not any(type(mount).__name__ == "Dev" for mount in mounts):
+        raise invalid("tty", True, "it needs a /dev/pts: add crabcan.Dev() to mounts")
 
 
 def _command(command: Command) -> tuple[str, ...]:
@@ -391,6 +405,7 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
     "oom_score_adj": _between(-1000, 1000),
     "cpu_affinity": _cpu_affinity,
     "channel": _check.flag,
+    "tty": _check.flag,
 }
 
 # None: it follows from the others, or nothing is changed.
@@ -424,4 +439,5 @@ _DEFAULTS: dict[str, object] = {
     "oom_score_adj": defaults.OOM_SCORE_ADJ,
     "cpu_affinity": (),
     "channel": True,
+    "tty": False,
 }

@@ -95,6 +95,8 @@ struct crab_spec {
 	uint32_t umask;
 	int32_t nice;
 	int32_t oom_score_adj;
+	uint16_t rows; /* of the terminal, with CRAB_PLAN_TTY */
+	uint16_t columns;
 };
 
 struct crab_plan;
@@ -116,9 +118,9 @@ void crab_plan_describe(const struct crab_plan *plan, uint32_t step,
 			uint32_t index, char *buffer, size_t size);
 
 struct crab_launch {
-	int stdio[3];
-	int channel; /* the payload's end of a crab_socketpair(), or -1 */
-	int cgroup;  /* the v2 group to be born in (CLONE_INTO_CGROUP), or -1 */
+	int stdio[3]; /* open ones; with CRAB_PLAN_TTY nobody gets them */
+	int channel;  /* the payload's end of a crab_socketpair(), or -1 */
+	int cgroup; /* the v2 group to be born in (CLONE_INTO_CGROUP), or -1 */
 	/* Of the files of the namespaces that the plan joins, setns(2). */
 	const int *joins;
 	size_t join_count;
@@ -152,6 +154,12 @@ pid_t crab_process_pid(const struct crab_process *process);
 int crab_process_pidfd(const struct crab_process *process);
 /* The numbers that the handshake's socket pair had in the caller, to log. */
 void crab_process_sockets(const struct crab_process *process, int ret[2]);
+/*
+ * With CRAB_PLAN_TTY, once it has started: the master of its terminal, which is
+ * the caller's from then on, to be had once.
+ */
+int crab_process_terminal(struct crab_process *process,
+			  struct crab_error *error);
 /* kill(2) by pidfd; -1 with errno, ESRCH once it has been reaped. */
 int crab_process_signal(struct crab_process *process, int signum);
 

@@ -107,6 +107,7 @@ FLAGS: tuple[tuple[Option, str, bool], ...] = (
      "root_idmap", False),
     (Option("", "--no-default-mounts", None, "mount nothing but what is asked for"),
      "default_mounts", False),
+    (Option("-t", "--tty", None, "a terminal of its own, connected with yours"), "tty", True),
 )  # fmt: skip
 
 OPTIONS = (
@@ -114,7 +115,7 @@ OPTIONS = (
     Option("-c", "--command", "COMMAND", "the command and its arguments in one string"),
     Option("-m", "--mount", "DIR", "the same as --root"),
     Option("-e", "--env", "NAME=VALUE", "add to the clean environment; repeat"),
-    Option("-t", "--timeout", "SECONDS", "kill the container after that long (exit code 124)"),
+    Option("", "--timeout", "SECONDS", "kill the container after that long (exit code 124)"),
     Option("-p", "--profile", "FILE", "a TOML file of the same names; what is given here wins"),
     *(option for option, _ in ARGUMENTS),
     *(option for option, _ in MOUNTS),
@@ -225,20 +226,22 @@ def _run_container(parsed: Parsed, command: list[str], options: dict[str, Any]) 
     timeout = _timeout(parsed, options)
     with Container(command, **options) as container:
         container.create()
-        for number in FORWARDED:
-            signal.signal(number, lambda signum, _frame: container.send_signal(signum))
+        if not container.spec.tty:  # else what ends us is to leave our terminal as it was
+            for number in FORWARDED:
+                signal.signal(number, lambda signum, _frame: container.send_signal(signum))
         code = _wait(container, timeout)
         log.debug("crabcan.container", "Finished, cleaning & exit")
     return 128 - code if code < 0 else code
 
 
 def _wait(container: Container, timeout: float | None) -> int:
+    end = container.interact if container.spec.tty else container.wait
     if timeout is None:
-        return _say_what_happened(container, container.wait())
+        return _say_what_happened(container, end())
     from subprocess import TimeoutExpired
 
     try:
-        return _say_what_happened(container, container.wait(timeout))
+        return _say_what_happened(container, end(timeout=timeout))
     except TimeoutExpired:
         print(f"crabcan: killed at its timeout of {timeout} s", file=sys.stderr)
         return TIMED_OUT

@@ -30,6 +30,7 @@ static struct crab_process *process_create(void)
 	if (process) {
 		process->pidfd = -1;
 		process->control = -1;
+		process->terminal = -1;
 		process->owner = getpid();
 	}
 	return process;

@@ -155,6 +155,8 @@ static void write_plan(struct writer *w, const struct crab_spec *spec)
 		.umask = spec->umask,
 		.nice = spec->nice,
 		.oom_score_adj = spec->oom_score_adj,
+		.rows = spec->rows,
+		.columns = spec->columns,
 	};
 
 	put(w, &header, sizeof(header), sizeof(uint64_t));

@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -77,6 +79,8 @@ static bool report_is_sound(const struct crab_report *report, ssize_t size)
 	case CRAB_REPORT_FAILED:
 		return report->step < CRAB_STEP_COUNT && report->error > 0 &&
 		       report->error < 4096; /* MAX_ERRNO of the kernel */
+	case CRAB_REPORT_TERMINAL:
+		return true;
 	case CRAB_REPORT_ENDED:
 		if (report->limit > CRAB_TIME_CPU)
 			return false;
@@ -129,6 +133,34 @@ static void take_end(struct crab_process *process,
 	};
 }
 
+/*
+ * One datagram, and the descriptor that came with it, or -1. The kernel closes
+ * any more: there is room for one.
+ */
+static int receive(const struct crab_process *process, int flags, void *ret,
+		   size_t room, ssize_t *ret_size)
+{
+	union {
+		char bytes[CMSG_LEN(sizeof(int))];
+		struct cmsghdr align;
+	} ancillary = { 0 };
+	struct iovec data = { ret, room };
+	struct msghdr message = { .msg_iov = &data,
+				  .msg_iovlen = 1,
+				  .msg_control = ancillary.bytes,
+				  .msg_controllen = sizeof(ancillary.bytes) };
+	int fd = -1;
+
+	*ret_size =
+		recvmsg(process->control, &message, flags | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *header = *ret_size < 0 ? NULL : CMSG_FIRSTHDR(&message);
+
+	if (header && header->cmsg_level == SOL_SOCKET &&
+	    header->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+	return fd;
+}
+
 enum crab_poll crab_process_report(struct crab_process *process,
 				   struct crab_report *ret)
 {
@@ -137,8 +169,10 @@ enum crab_poll crab_process_report(struct crab_process *process,
 			struct crab_report report;
 			struct crab_timeline timeline;
 		} message;
-		ssize_t size = recv(process->control, &message, sizeof(message),
-				    MSG_DONTWAIT);
+		ssize_t size;
+		_cleanup_close_ int fd =
+			receive(process, MSG_DONTWAIT, &message,
+				sizeof(message), &size);
 
 		if (size < 0 && (errno == EAGAIN || errno == EINTR))
 			return CRAB_POLL_NOTHING;
@@ -147,6 +181,11 @@ enum crab_poll crab_process_report(struct crab_process *process,
 			take_timeline(process, &message.timeline, size);
 		if (size > 0 && !report_is_sound(&message.report, size))
 			continue;
+		if (size > 0 && message.report.type == CRAB_REPORT_TERMINAL) {
+			if (process->terminal < 0)
+				process->terminal = steal_fd(&fd);
+			continue;
+		}
 		if (size > 0) {
 			*ret = message.report;
 			if (ret->type == CRAB_REPORT_ENDED)
@@ -241,9 +280,29 @@ void crab_process_destroy(struct crab_process *process)
 	free(process->stage0.extra);
 	free(process->child_moments);
 	close_quietly(process->control);
+	close_quietly(process->terminal);
 	close_quietly(process->pidfd);
 	free(process);
 	errno = saved;
+}
+
+static bool is_master(int fd)
+{
+	struct stat st;
+	unsigned int number;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) &&
+	       ioctl(fd, TIOCGPTN, &number) == 0;
+}
+
+int crab_process_terminal(struct crab_process *process,
+			  struct crab_error *error)
+{
+	if (!is_master(process->terminal)) {
+		errno = ENOTTY;
+		return crab_fail(error, CRAB_STEP_TERMINAL);
+	}
+	return steal_fd(&process->terminal);
 }
 
 /* The pid in the caller's own terms; -1 for what is no live pidfd. */
@@ -265,32 +324,6 @@ static pid_t pid_of(int pidfd)
 	return pid;
 }
 
-/* One datagram with one descriptor, or a report of why there is none. */
-static int receive_descriptor(int control, struct crab_report *report,
-			      ssize_t *ret_size)
-{
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} ancillary = { 0 };
-	struct iovec data = { report, sizeof(*report) };
-	struct msghdr message = { .msg_iov = &data,
-				  .msg_iovlen = 1,
-				  .msg_control = ancillary.bytes,
-				  .msg_controllen = sizeof(ancillary.bytes) };
-	int fd = -1;
-
-	do
-		*ret_size = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
-	while (*ret_size < 0 && errno == EINTR);
-	struct cmsghdr *header = *ret_size < 0 ? NULL : CMSG_FIRSTHDR(&message);
-
-	if (header && header->cmsg_level == SOL_SOCKET &&
-	    header->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-	return fd;
-}
-
 static void become(struct crab_process *process, int pidfd, pid_t pid)
 {
 	end_process(process); /* the one that joined; it has nothing to do */
@@ -306,9 +339,12 @@ int process_receive_init(struct crab_process *process, struct crab_error *error)
 
 	for (;;) {
 		_cleanup_close_ int pidfd =
-			receive_descriptor(process->control, &report, &size);
+			receive(process, 0, &report, sizeof(report), &size);
 
-		if (pidfd >= 0) {
+		if (size < 0 && errno == EINTR)
+			continue;
+		if (size == (ssize_t)sizeof(report) &&
+		    report.type == CRAB_REPORT_INIT) {
 			pid_t pid = pid_of(pidfd);
 
 			if (pid <= 0)

@@ -16,6 +16,7 @@ struct crab_process {
 	pid_t owner; /* who launched it: a fork of that has only a copy */
 	int pidfd;
 	int control;
+	int terminal;	/* its master, until somebody takes it */
 	int sockets[2]; /* the numbers of the handshake's pair, for the log */
 	bool has_ended; /* init's report of the payload's end has come */
 	bool reaped;

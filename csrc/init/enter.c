@@ -12,7 +12,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -43,30 +42,6 @@ static long clone_init(uint64_t namespaces, int *ret_pidfd)
 	};
 
 	return SYS(clone3, &args, sizeof(args));
-}
-
-static long hand_over(int pidfd)
-{
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} ancillary;
-	char byte = 0;
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &data,
-				  .msg_iovlen = 1,
-				  .msg_control = ancillary.bytes,
-				  .msg_controllen = sizeof(ancillary.bytes) };
-
-	memset(&ancillary, 0, sizeof(ancillary));
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &pidfd, sizeof(pidfd));
-	return sendmsg(CRAB_FD_CONTROL, &message, MSG_NOSIGNAL) < 0 ? -errno
-								    : 0;
 }
 
 /* As the first process of a container without joins does, in stage0.c. */
@@ -105,7 +80,7 @@ long namespaces_join(struct init *init)
 		await_go_on();
 		return 0;
 	}
-	result = pid < 0 ? pid : hand_over(pidfd);
+	result = pid < 0 ? pid : send_descriptor(CRAB_REPORT_INIT, pidfd);
 	if (result < 0)
 		return result;
 	_exit(0);

@@ -28,6 +28,7 @@ struct init {
 	int scratch;	  /* a tmpfs that nobody sees, for files and overlays */
 	int bases[CRAB_MAX_BASES]; /* tops of the mounts with CRAB_MOUNT_BASE */
 	uint32_t base_count;
+	int devpts;	  /* the container's own, or -1 */
 	int signals;	  /* signalfd */
 	int account;	  /* where the CPU time is read, if it is limited */
 	uint64_t started; /* monotonic, nanoseconds */
@@ -49,6 +50,8 @@ long take_steps(struct init *init, const struct step *steps);
 void begin_step(struct init *init, enum crab_step step, uint32_t index);
 void send_report(struct crab_report *report);
 void send_timeline(void);
+/* descriptor.c: the descriptor becomes the caller's too. */
+long send_descriptor(enum crab_report_type type, int fd);
 
 /* plan.c */
 long plan_open(struct init *init);
@@ -77,6 +80,9 @@ long file_make(struct init *init, const struct crab_plan_mount *mount);
 long target_find(int root, const char *path);
 long target_open(int root, const char *path, bool directory);
 long target_open_parent(int root, const char *path, const char **ret_name);
+/* terminal.c */
+long terminal_open(struct init *init);
+long terminal_control(struct init *init);
 /* payload.c */
 long payload_spawn(struct init *init);
 /* privileges.c: what the payload's process gives up */

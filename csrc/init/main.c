@@ -45,6 +45,7 @@ static const struct step order[] = {
 	{ CRAB_STEP_MOUNT, mounts_make },
 	{ CRAB_STEP_PIVOT, root_pivot },
 	{ CRAB_STEP_ROOT_READONLY, root_make_readonly },
+	{ CRAB_STEP_TERMINAL, terminal_open },
 	{ CRAB_STEP_SPAWN, payload_spawn },
 	{ 0 },
 };
@@ -123,7 +124,7 @@ static void report_failure(const struct init *init, long error)
 
 int main(void)
 {
-	struct init init = { .root = -1, .scratch = -1 };
+	struct init init = { .root = -1, .scratch = -1, .devpts = -1 };
 	long result = take_steps(&init, order);
 
 	if (result < 0) {

@@ -97,14 +97,24 @@ static long make_bind(struct init *init, const struct crab_plan_mount *mount)
 			       take_tree(init, mount->source, mount->flags));
 }
 
+/* The last one, which covers those before it. */
+static void keep_devpts(struct init *init, int tree)
+{
+	close(init->devpts);
+	init->devpts = fcntl(tree, F_DUPFD_CLOEXEC, 0);
+}
+
 static long make_filesystem(struct init *init,
 			    const struct crab_plan_mount *mount)
 {
 	const char *type = crab_plan_string(init->plan, mount->source);
 	const char *options = crab_plan_string(init->plan, mount->data);
+	long tree = filesystem_make(type, options, mount->flags);
 
-	return attach_and_keep(init, mount,
-			       filesystem_make(type, options, mount->flags));
+	if (tree >= 0 && (init->plan->flags & CRAB_PLAN_TTY) &&
+	    !strcmp(type, "devpts"))
+		keep_devpts(init, (int)tree);
+	return attach_and_keep(init, mount, tree);
 }
 
 static long make_file(struct init *init, const struct crab_plan_mount *mount)

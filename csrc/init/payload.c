@@ -149,6 +149,7 @@ static long execute(struct init *init)
  */
 static const struct step steps[] = {
 	{ CRAB_STEP_PAYLOAD_SESSION, start_session },
+	{ CRAB_STEP_PAYLOAD_TERMINAL, terminal_control },
 	{ CRAB_STEP_KEYRING, keyring_join },
 	{ CRAB_STEP_NICE, nice_set },
 	{ CRAB_STEP_AFFINITY, affinity_set },

@@ -30,6 +30,7 @@ enum crab_plan_flag {
 	CRAB_PLAN_NICE = 1 << 13,	/* set nice */
 	CRAB_PLAN_CGROUP_NAMESPACE = 1 << 14, /* unshared once in its group */
 	CRAB_PLAN_SUBREAPER = 1 << 15, /* not PID 1 of its PID namespace */
+	CRAB_PLAN_TTY = 1 << 16,       /* a terminal of its own as fds 0 to 2 */
 };
 
 enum crab_mount_kind {
@@ -147,6 +148,8 @@ struct crab_plan_header {
 	uint32_t umask;
 	int32_t nice;
 	int32_t oom_score_adj;
+	uint16_t rows; /* of the terminal, TIOCSWINSZ(2const) */
+	uint16_t columns;
 };
 
 static inline const char *crab_plan_string(const struct crab_plan_header *plan,

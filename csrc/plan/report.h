@@ -8,8 +8,8 @@
 /*
  * What the inside tells the caller over the control socket: one datagram of
  * this fixed size, and one timeline before the first, numbers only. The caller
- * treats it as hostile input, so it carries no string, no length and no
- * descriptor.
+ * treats it as hostile input, so it carries no string and no length; and a
+ * descriptor only before the payload runs.
  */
 enum crab_report_type {
 	CRAB_REPORT_TIMELINE = 1, /* struct crab_timeline, not this one */
@@ -18,6 +18,8 @@ enum crab_report_type {
 	CRAB_REPORT_STARTED,	  /* the payload's exec has succeeded */
 	CRAB_REPORT_ENDED, /* the payload ended: `code`, `status` of waitid(2)
 			    */
+	CRAB_REPORT_INIT,  /* with init's pidfd, from what has joined */
+	CRAB_REPORT_TERMINAL, /* with the master of the terminal */
 };
 
 /* Which limit of time, kept by init, has ended the payload. */

@@ -46,10 +46,13 @@
 	X(MOUNT, "mount", "mounting")                                          \
 	X(PIVOT, "pivot", "pivoting into the root")                            \
 	X(ROOT_READONLY, "root_readonly", "making the root read-only")         \
+	X(TERMINAL, "terminal", "opening the container's terminal")            \
 	X(SPAWN, "spawn", "starting the payload's process")                    \
 	/* the payload's process, before its exec */                           \
 	X(PAYLOAD_SESSION, "payload_session",                                  \
 	  "starting the payload's session")                                    \
+	X(PAYLOAD_TERMINAL, "payload_terminal",                                \
+	  "taking control of the terminal")                                    \
 	X(KEYRING, "keyring", "joining a session keyring of its own")          \
 	X(NICE, "nice", "setting nice")                                        \
 	X(AFFINITY, "affinity", "setting the CPU affinity")                    \

@@ -236,6 +236,8 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 				 "umask",
 				 "nice",
 				 "oom_score_adj",
+				 "rows",
+				 "columns",
 				 NULL };
 	struct crab_spec spec = { 0 };
 	struct tuples tuples;
@@ -250,7 +252,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 
 	if (!PyArg_ParseTupleAndKeywords(
 		    args, kwargs,
-		    "$IKIIO&O&O&O&O&O!O!O!O!Ky#y#y#y#y#y#y#O!KKKKIIii:Plan",
+		    "$IKIIO&O&O&O&O&O!O!O!O!Ky#y#y#y#y#y#y#O!KKKKIIiiHH:Plan",
 		    names, &spec.flags, &clone_flags, &spec.uid, &spec.gid,
 		    bytes_or_none, &spec.hostname, bytes_or_none, &spec.root,
 		    bytes_or_none, &spec.cwd, bytes_or_none, &spec.uid_map,
@@ -262,7 +264,8 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 		    &checks_size, &seccomp, &seccomp_size, &joins, &joins_size,
 		    &passed, &passed_size, &PyTuple_Type, &tuples.landlock,
 		    &access, &ports, &wall_time, &cpu_time, &spec.group_count,
-		    &spec.umask, &spec.nice, &spec.oom_score_adj))
+		    &spec.umask, &spec.nice, &spec.oom_score_adj, &spec.rows,
+		    &spec.columns))
 		return NULL;
 	spec.clone_flags = clone_flags;
 	spec.capabilities = capabilities;

@@ -170,6 +170,21 @@ static PyObject *process_go_on(PyObject *object, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+static PyObject *process_terminal(PyObject *object, PyObject *unused)
+{
+	struct crab_process *process = open_process(of(object));
+	struct crab_error error;
+
+	(void)unused;
+	if (!process)
+		return NULL;
+	int fd = crab_process_terminal(process, &error);
+
+	if (fd < 0)
+		return raise_step_error(state_of_type(Py_TYPE(object)), &error);
+	return PyLong_FromLong(fd);
+}
+
 static PyObject *process_signal(PyObject *object, PyObject *number)
 {
 	struct crab_process *process = open_process(of(object));
@@ -254,6 +269,8 @@ static PyMethodDef methods[] = {
 	  "crab_moment." },
 	{ "go_on", process_go_on, METH_NOARGS,
 	  "Let the child go on, which launch() has left waiting." },
+	{ "terminal", process_terminal, METH_NOARGS,
+	  "The master of its terminal, once it has started; to be closed." },
 	{ "signal", process_signal, METH_O, "Send a signal to init." },
 	{ "close", process_close, METH_NOARGS,
 	  "Kill and reap what still lives; close the descriptors." },
