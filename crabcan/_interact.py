@@ -27,6 +27,8 @@ ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT)
 # poll(2) promises that as much goes into a pipe without sleeping.
 WRITE = select.PIPE_BUF
 
+WRITABLE = select.POLLOUT
+
 
 class _Ended(BaseException):
     """A signal that ends the caller has come."""
@@ -230,7 +232,8 @@ class _Copy:
         return dict(poll.poll(None if left is None else left * 1000))
 
     def _pass_input(self, ready: dict[int, int]) -> None:
-        if self._stdin is not None and self._stdin in ready and not self._typed:
+        # It may be the same as stdout, and ready for that alone.
+        if self._stdin is not None and not self._typed and ready.get(self._stdin, 0) & ~WRITABLE:
             chunk = _read(self._stdin)
             if chunk == b"":
                 self._stdin = None
@@ -238,7 +241,7 @@ class _Copy:
             if chunk:
                 self._typed = chunk
                 self._line_is_complete = chunk.endswith(b"\n")
-        if self._typed and ready.get(self._master, 0) & select.POLLOUT:
+        if self._typed and ready.get(self._master, 0) & WRITABLE:
             self._typed = self._typed[_write(self._master, self._typed) :]
 
     def _end_of_input(self) -> bytes:
