@@ -34,7 +34,7 @@ from crabcan._run import (
     streams_of,
 )
 from crabcan._streams import CHUNK, NAMES, Mode, Streams
-from crabcan.errors import ContainerError, ReceiveTimeout, SocketError
+from crabcan.errors import ContainerError, ReceiveTimeout, SocketError, invalid
 from crabcan.spec import Command
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from crabcan.container import Stdio
     from crabcan.spec import Options, Spec, SubprocessOptions
+    from crabcan.terminal import Terminal
     from crabcan.timeline import Step
     from crabcan.usage import Usage
 
@@ -281,6 +282,11 @@ class Container:
         return self._container.returncode
 
     @property
+    def terminal(self) -> Terminal | None:
+        """Its terminal (crabcan.Terminal), for loop.add_reader(); None without tty."""
+        return self._container.terminal
+
+    @property
     def usage(self) -> Usage | None:
         """What it has used (crabcan.Usage), once it has ended."""
         return self._container.usage
@@ -410,6 +416,8 @@ async def run(
     stdin, stdout, stderr = streams_of(stdin, input, stdout, stderr, capture_output)
     mode = Mode(text_mode(text, universal_newlines), encoding, errors)
     command, ours = of_subprocess(args, options)
+    if ours.get("tty"):
+        raise invalid("tty", True, "give it to Container, and read and write its terminal")
     make = _Captured if PIPE in (stdout, stderr) else Container
     container = make(command, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, **ours)
     async with container:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 
 import crabcan
+import crabcan.aio
 from crabcan import Bind, Container, Dev, Popen, Proc
 
 IS_ROOT = os.geteuid() == 0
@@ -402,24 +404,23 @@ def test_a_flood_does_not_starve_the_keyboard(screen: Screen) -> None:
     assert screen.is_as_before()
 
 
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def test_a_pager_that_does_not_read_does_not_either(screen: Screen) -> None:
     reader, writer = os.pipe()
-    with open(reader, "rb") as pipe:
+    with open(reader, "rb") as pipe, open(writer, "wb") as full:
         words = [sys.executable, "-m", "crabcan", "run", "-t", "yes"]
-        caller = subprocess.Popen(words, stdin=screen.tty, stdout=writer)
-        os.close(writer)
-        until(screen.is_raw, "it is not raw")
-        full = 0
-        while (
-            full
-            != (full := int.from_bytes(fcntl.ioctl(reader, termios.FIONREAD, b"\0" * 4), "little"))
-            or not full
-        ):
-            time.sleep(0.05)
+        caller = subprocess.Popen(words, stdin=screen.tty, stdout=full)
+        until(lambda: not select.select([], [full], [], 0)[1], "the pipe is not full")
+        init = init_of(caller)
         screen.type(b"\x03")
-        until(lambda: not Path(f"/proc/{init_of(caller)}/task/1/children").exists(), "")
-        pipe.read()
+        until(lambda: state_of(init) == "Z", "it goes on")
+        full.close()
+        assert pipe.read().startswith(b"y\r\ny\r\n")
         assert caller.wait(DEADLINE) == 130
+    assert screen.is_as_before()
 
 
 # In a program of one's own
@@ -497,6 +498,31 @@ def test_interact_in_another_thread(screen: Screen) -> None:
         thread.join(DEADLINE)
     assert codes == [6]
     assert screen.is_as_before()
+
+
+def test_on_an_event_loop() -> None:
+    async def main() -> bytes:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        seen: list[bytes] = []
+        async with crabcan.aio.Container(["tty"], tty=True) as container:
+            terminal = container.terminal
+            assert terminal is not None
+
+            def read() -> None:
+                seen.append(terminal.read())
+                if not seen[-1]:
+                    loop.remove_reader(terminal)
+                    ended.set_result(None)
+
+            loop.add_reader(terminal, read)
+            await ended
+            assert await container.wait() == 0
+        with pytest.raises(crabcan.ArgumentInvalid, match="tty"):
+            await crabcan.aio.run(["true"], tty=True)
+        return b"".join(seen)
+
+    assert asyncio.run(main()) == b"/dev/pts/0\r\n"
 
 
 # Without a terminal of the caller's
