@@ -82,13 +82,22 @@ LATE = ("subprocess", "argparse", "logging", "dataclasses", "shlex", "typing", "
         "tomllib", "crabcan._policy")  # fmt: skip
 
 
-def test_import_is_lazy_and_so_is_a_run() -> None:
+# And these only for a terminal.
+TERMINAL = ("crabcan.terminal", "crabcan._interact", "termios", "tty", "select")
+
+
+@pytest.mark.parametrize(
+    ("words", "late"), [(["run", "true"], LATE + TERMINAL), (["run", "-t", "true"], LATE)], ids=str
+)
+def test_import_is_lazy_and_so_is_a_run(words: list[str], late: tuple[str, ...]) -> None:
     script = (
         "import sys, crabcan.cli\n"
-        "assert crabcan.cli.main(['run', 'true']) == 0\n"
-        f"print([m for m in {LATE} if m in sys.modules])"
+        f"assert crabcan.cli.main({words}) == 0\n"
+        f"print([m for m in {late} if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
     assert done.stdout == "[]\n", done.stderr
 
 
