@@ -64,8 +64,8 @@ def connect(
     try:
         try:
             signals.take_over()
-            come_back()
             signals.armed = True
+            come_back()
             return copy.run(signals.fd, timeout)
         finally:
             signals.armed = False
@@ -112,6 +112,7 @@ class _Signals:
         self.fd = -1  # readable when one has come
         self.armed = False  # whether one that ends the caller raises, which it does once
         self.ended: int | None = None
+        self._is_stopped = False
         self._leave = leave
         self._come_back = come_back
         self._resize = resize
@@ -160,15 +161,17 @@ class _Signals:
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         """Sent by somebody: the key is the container's. The shell gets its terminal back."""
         if self.armed:
+            self._is_stopped = True
             self._leave()
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-            signal.signal(number, self._stop)
+            signal.signal(number, self._stop)  # before it is raw, or another would leave it so
+            self._is_stopped = False
             self._come_back()
 
     def _continue(self, _number: int, _frame: FrameType | None) -> None:
         """After a SIGSTOP nobody had the time to leave."""
-        if self.armed:
+        if self.armed and not self._is_stopped:
             self._come_back()
 
     def _follow(self, _number: int, _frame: FrameType | None) -> None:

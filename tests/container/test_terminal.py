@@ -65,7 +65,10 @@ class Screen:
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """`crabcan run -t` as a shell would start it: it controls the terminal."""
-        command = ["setsid", "--ctty", sys.executable, "-m", "crabcan", "run", "-t", *words]
+        return self.start_python("-m", "crabcan", "run", "-t", *words)
+
+    def start_python(self, *words: str) -> subprocess.Popen[bytes]:
+        command = ["setsid", "--ctty", sys.executable, *words]
         return subprocess.Popen(command, stdin=self.tty, stdout=self.tty, stderr=self.tty)
 
     def type(self, text: bytes) -> None:
@@ -371,6 +374,48 @@ def test_two_signals_at_once(screen: Screen) -> None:
     assert screen.is_as_before()
 
 
+def test_a_signal_while_it_is_restored(screen: Screen) -> None:
+    script = """if True:
+        import os, signal
+        from crabcan import _interact, cli
+        restore = _interact._Keyboard.restore
+        def slow(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            restore(self)
+        _interact._Keyboard.restore = slow
+        cli.main(["run", "-t", "true"])
+        """
+    assert screen.await_end(screen.start_python("-c", script)) == -signal.SIGTERM
+    assert screen.is_as_before()
+
+
+def test_stopped_by_a_signal(screen: Screen) -> None:
+    """A shell that leaves the terminal to its jobs finds it as it was."""
+    script = """if True:
+        import os, signal, subprocess, sys, termios
+        def is_raw():
+            return not termios.tcgetattr(0)[3] & termios.ISIG
+        before = termios.tcgetattr(0)
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        words = [sys.executable, "-m", "crabcan", "run", "-t", "sleep", "100"]
+        job = subprocess.Popen(words, process_group=0)
+        os.tcsetpgrp(0, job.pid)
+        for _ in range(2):
+            while not is_raw():
+                assert job.poll() is None
+            job.send_signal(signal.SIGTSTP)
+            os.waitid(os.P_PID, job.pid, os.WSTOPPED)
+            assert termios.tcgetattr(0) == before
+            job.send_signal(signal.SIGCONT)
+        while not is_raw():
+            assert job.poll() is None
+        job.terminate()
+        assert job.wait() == -signal.SIGTERM
+        assert termios.tcgetattr(0) == before
+        """
+    assert screen.await_end(screen.start_python("-c", script)) == 0, screen.seen
+
+
 def test_the_window_is_closed(screen: Screen) -> None:
     caller = screen.start("sh", "-c", "trap '' HUP; echo up; sleep 100")
     screen.await_text("up")
@@ -476,8 +521,7 @@ def test_run(screen: Screen) -> None:
         "try: crabcan.run(['sleep', '100'], tty=True, timeout=0.3)\n"
         "except crabcan.TimeoutExpired as error: print(error.timeout)\n"
     )
-    command = ["setsid", "--ctty", sys.executable, "-c", script]
-    caller = subprocess.Popen(command, stdin=screen.tty, stdout=screen.tty, stderr=screen.tty)
+    caller = screen.start_python("-c", script)
     until(screen.is_raw, "it is not raw")
     screen.type(b"word\r")
     assert screen.await_end(caller) == 0, screen.seen
