@@ -137,7 +137,7 @@ def crabcan_run(request: pytest.FixtureRequest, crabcan_options: dict[str, Any])
     import crabcan
 
     def run(args: Any, **options: Any) -> CompletedProcess:
-        if not {"stdout", "stderr", "capture_output"} & options.keys():
+        if not {"stdout", "stderr", "capture_output", "tty"} & options.keys():
             options["capture_output"] = True
         if not {"text", "encoding", "errors", "universal_newlines"} & options.keys():
             options["text"] = True
@@ -171,7 +171,7 @@ def container(request: pytest.FixtureRequest, crabcan_options: dict[str, Any]) -
 
         def make(command: Any, **options: Any) -> Container:
             report = _new_report(request.node, command)
-            for name in {"stdout", "stderr"} - options.keys():
+            for name in set() if options.get("tty") else {"stdout", "stderr"} - options.keys():
                 options[name] = report.outputs[name] = stack.enter_context(tempfile.TemporaryFile())
             made = crabcan.Container(command, **{**crabcan_options, **options})
             report.result = stack.enter_context(made)

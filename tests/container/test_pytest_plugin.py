@@ -31,6 +31,7 @@ def test_fixtures(pytester: pytest.Pytester) -> None:
             pids.append(first.child_pid)
             second = container(["true"], hostname="moon")
             assert second.wait() == 0
+            assert container(["tty"], tty=True).terminal.read() == b"/dev/pts/0\r\n"
 
         def test_it_is_killed_when_the_test_is_over():
             assert not os.path.exists(f"/proc/{pids[0]}")

@@ -30,7 +30,7 @@ DEADLINE = 30.0
 LFLAG = 3
 
 
-def until(condition: Callable[[], object], what: str) -> None:
+def until(condition: Callable[[], object], what: object) -> None:
     """Wait for something that is not to be waited for otherwise."""
     deadline = time.monotonic() + DEADLINE
     while not condition():
@@ -63,6 +63,9 @@ class Screen:
         self.before = termios.tcgetattr(self.tty)
         self.seen = b""
 
+    def __repr__(self) -> str:
+        return f"Screen({self.seen!r})"
+
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """`crabcan run -t` as a shell would start it: it controls the terminal."""
         return self.start_python("-m", "crabcan", "run", "-t", *words)
@@ -88,7 +91,7 @@ class Screen:
         return True
 
     def await_text(self, text: str) -> None:
-        until(lambda: self.shows(text), f"{text!r} is not in {self.seen!r}")
+        until(lambda: self.shows(text), ("not shown", text, self))
 
     def is_raw(self) -> bool:
         local: int = termios.tcgetattr(self.tty)[LFLAG]
@@ -102,7 +105,7 @@ class Screen:
             self.read()
             return caller.poll() is not None
 
-        until(has_ended, f"it has not ended: {self.seen!r}")
+        until(has_ended, ("it has not ended", self))
         while self.read():
             pass
         assert caller.returncode is not None
@@ -308,7 +311,7 @@ def test_the_container_closes_it() -> None:
 
 
 def test_keys_and_size_go_inside(screen: Screen) -> None:
-    script = "stty size; trap 'echo now $(stty size)' WINCH; while :; do read line || break; done"
+    script = "trap 'echo now $(stty size)' WINCH; stty size; while :; do read line || break; done"
     caller = screen.start("sh", "-c", script)
     screen.await_text("31 97\r\n")
     until(screen.is_raw, "it is not raw")
