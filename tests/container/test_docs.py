@@ -54,6 +54,7 @@ MADE_BY_CRABCAN = (
     crabcan.Future,
     crabcan.Inside,
     crabcan.Step,
+    crabcan.Terminal,
     crabcan.Usage,
 )
 

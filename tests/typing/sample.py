@@ -131,6 +131,22 @@ def popen() -> None:
     assert code == process.wait() == 0
 
 
+def terminals() -> None:
+    """Terminals, to be driven and to be connected with the caller's."""
+    with crabcan.Popen(["cat"], tty=True) as process:
+        terminal: crabcan.Terminal | None = process.terminal
+        assert terminal is not None
+        terminal.resize(30, 90)
+        size: tuple[int, int] = terminal.size
+        taken: int = terminal.write(b"a\n")
+        shown: bytes = terminal.read(1)
+        assert (size, taken, shown) == ((30, 90), 2, b"a")
+    with crabcan.Container(["true"], tty=True) as held, open(os.devnull, "rb") as nothing:
+        held.create()
+        code: int = held.interact(stdin=nothing, timeout=60)
+        assert code == 0
+
+
 def failures() -> list[str]:
     """Each kind of error, by its own class and by those that it stands below."""
     seen: list[str] = []
@@ -192,6 +208,7 @@ def main() -> None:
         assert spec.hostname == "moon"
     container()
     popen()
+    terminals()
     assert len(failures()) == 3
     asyncio.run(on_a_loop())
     calls()
