@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 
 from crabcan import _check
@@ -33,7 +35,9 @@ _FIXED: dict[str, tuple[tuple[object, ...], str]] = {
 }  # fmt: skip
 
 
-def of_subprocess(args: Command, options: SubprocessOptions) -> tuple[Command, Options]:
+def of_subprocess(
+    args: Command, options: SubprocessOptions, pass_fds: Iterable[int] = ()
+) -> tuple[Command, Options]:
     """The command and Container's options.
 
     Raises:
@@ -41,6 +45,9 @@ def of_subprocess(args: Command, options: SubprocessOptions) -> tuple[Command, O
 
     """
     given: dict[str, Any] = {**options}
+    if pass_fds and not given.get("close_fds", True):
+        warnings.warn("pass_fds overriding close_fds.", RuntimeWarning, stacklevel=3)
+        del given["close_fds"]
     for name, (harmless, why) in _FIXED.items():
         value = given.pop(name, harmless[0])
         if value not in harmless:
@@ -55,6 +62,8 @@ def of_subprocess(args: Command, options: SubprocessOptions) -> tuple[Command, O
 
 
 def _shell(args: Command, shell: Any) -> Command:
+    if isinstance(args, os.PathLike):
+        raise TypeError("args: a path is no text for a shell: give a string")
     words = [args] if isinstance(args, str | bytes) or not isinstance(args, Sequence) else args
     return [shell or SHELL, "-c", *words]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import time
+import types
 from collections.abc import Iterable
-from types import TracebackType
 
 from crabcan._arguments import of_subprocess, text_mode
 from crabcan._run import TimeoutExpired
@@ -16,7 +17,7 @@ from crabcan.spec import Command
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
-    from typing import IO, Any, Unpack
+    from typing import Any, Unpack
 
     from crabcan.container import Stdio
     from crabcan.spec import SubprocessOptions
@@ -38,7 +39,15 @@ class Popen:
         errors: see text.
         universal_newlines: another name of text.
         pass_fds: descriptors that the command gets by the same numbers.
+        pipesize: bytes that a pipe holds, F_SETPIPE_SZ of fcntl(2); the kernel's choice if not
+            given.
         options: what else run() takes: root, mounts, uid, limits, network, shell, ...
+
+    Attributes:
+        args: as given.
+        stdin: the file to write to, where stdin is PIPE; else None.
+        stdout: the file to read from, where stdout is PIPE; so stderr.
+        returncode: the exit code, or minus the signal; None before poll() or wait() has seen it.
 
     Raises:
         CommandNotFound: there is no such command inside; a FileNotFoundError.
@@ -55,7 +64,7 @@ class Popen:
     def __init__(
         self,
         args: Command,
-        bufsize: int = -1,
+        bufsize: int | None = -1,
         *,
         stdin: Stdio = None,
         stdout: Stdio = None,
@@ -65,17 +74,20 @@ class Popen:
         errors: str | None = None,
         universal_newlines: bool | None = None,
         pass_fds: Iterable[int] = (),
+        pipesize: int = -1,
         **options: Unpack[SubprocessOptions],
     ) -> None:
+        if not (bufsize is None or isinstance(bufsize, int)):
+            raise TypeError(f"bufsize: {bufsize!r} is a {type(bufsize).__name__}, not an int")
         self.args = args
         self.returncode: int | None = None
         self._mode = Mode(text_mode(text, universal_newlines), encoding, errors)
-        self._bufsize = bufsize
         if options.get("tty"):
             refuse_with_tty(stdin=stdin, stdout=stdout, stderr=stderr)
-        self._streams = Streams(stdin, stdout, stderr)
+        self._communicating = False
+        self._streams = Streams(stdin, stdout, stderr, pipesize)
         try:
-            command, ours = of_subprocess(args, options)
+            command, ours = of_subprocess(args, options, pass_fds)
             ends = dict(zip(NAMES, self._streams.childs, strict=True))
             self._container = Container(command, **ends, pass_fds=pass_fds, **ours)
             self._container.create()
@@ -84,6 +96,12 @@ class Popen:
             raise
         self._streams.close_childs()
         self._terminal = self._container._give_up_terminal()
+        size = -1 if bufsize is None else bufsize
+        self.stdin = self._streams.lend(0, lambda fd: self._mode.open(fd, "w", size))
+        self.stdout = self._streams.lend(1, lambda fd: self._mode.open(fd, "r", size))
+        self.stderr = self._streams.lend(2, lambda fd: self._mode.open(fd, "r", size))
+
+    __class_getitem__: Any = classmethod(types.GenericAlias)  # Popen[bytes], as subprocess has it
 
     def __enter__(self) -> Popen:
         return self
@@ -92,34 +110,23 @@ class Popen:
         self,
         kind: type[BaseException] | None,
         value: BaseException | None,
-        traceback: TracebackType | None,
+        traceback: types.TracebackType | None,
     ) -> None:
-        """Close the pipes, or the terminal, and wait for the end, as subprocess does."""
-        self._streams.close()
-        if self._terminal is not None:
-            self._terminal.close()
-        self.wait()
+        """Close the pipes, or the terminal, and wait, as subprocess does; after Ctrl-C, kill."""
+        try:
+            for file in (self.stdout, self.stderr, self.stdin):
+                if file is not None:
+                    file.close()  # a BrokenPipeError of what was still to be written is told
+        finally:
+            self._streams.close()
+            if self._terminal is not None:
+                self._terminal.close()
+            if kind is KeyboardInterrupt:
+                self.kill()
+            self.wait()
 
     def __repr__(self) -> str:
         return f"<crabcan.Popen returncode: {self.returncode} args: {self.args!r}>"
-
-    def _file(self, number: int, mode: str) -> IO[Any] | None:
-        return self._streams.lend(number, lambda fd: self._mode.open(fd, mode, self._bufsize))
-
-    @property
-    def stdin(self) -> IO[Any] | None:
-        """The file to write to, where stdin is PIPE."""
-        return self._file(0, "w")
-
-    @property
-    def stdout(self) -> IO[Any] | None:
-        """The file to read from, where stdout is PIPE."""
-        return self._file(1, "r")
-
-    @property
-    def stderr(self) -> IO[Any] | None:
-        """The file to read from, where stderr is PIPE."""
-        return self._file(2, "r")
 
     @property
     def terminal(self) -> Terminal | None:
@@ -169,12 +176,17 @@ class Popen:
             TimeoutExpired: not in time, in seconds. Nothing is lost: it can be called again.
 
         """
+        if self._communicating and input:
+            raise ValueError("input: it has been given by an earlier communicate()")
         if input is not None and self.stdin is None:
             raise ValueError("input: stdin is not PIPE")
         if self._terminal is not None:
             raise ValueError("communicate: read and write the terminal")
+        if timeout is None and not self._communicating and self._pipes() <= 1:
+            return self._communicate_one(input)
+        given = self._begin(input)
         deadline = None if timeout is None else time.monotonic() + timeout
-        done = self._streams.communicate(self._mode.encoded(input), deadline, None)
+        done = self._streams.communicate(given, deadline, None)
         output = self._streams.output(1), self._streams.output(2)
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         try:
@@ -185,9 +197,43 @@ class Popen:
             raise TimeoutExpired(self.args, timeout or 0, *output) from None
         return self._mode.decoded(output[0], False), self._mode.decoded(output[1], False)
 
+    def _pipes(self) -> int:
+        return sum(file is not None for file in (self.stdin, self.stdout, self.stderr))
+
+    def _communicate_one(self, given: bytes | str | None) -> tuple[Any, Any]:
+        """Where there is one pipe at most, nothing has to be done at the same time."""
+        if self.stdin is not None:
+            if given:
+                with contextlib.suppress(BrokenPipeError):
+                    self.stdin.write(given)
+            self._close_stdin()
+        output = []
+        for file in (self.stdout, self.stderr):
+            output.append(None if file is None else file.read())
+            if file is not None:
+                file.close()
+        self.wait()
+        return output[0], output[1]
+
+    def _begin(self, given: bytes | str | None) -> bytes:
+        """What was written before comes first; stdin is closed where nothing is to follow."""
+        encoded = self._mode.encoded(given)
+        if self.stdin is not None and not self._communicating:
+            with contextlib.suppress(BrokenPipeError):
+                self.stdin.flush()
+            if not given:
+                self._close_stdin()
+        self._communicating = True
+        return encoded
+
+    def _close_stdin(self) -> None:
+        if self.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.stdin.close()
+
     def send_signal(self, signum: int) -> None:
         """Send a signal to the command; one that has ended is left alone."""
-        if self.poll() is None:
+        if self.poll() is None and self._container.returncode is None:
             self._container.send_signal(signum)
 
     def terminate(self) -> None:

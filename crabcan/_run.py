@@ -157,7 +157,7 @@ def run(
                         capture_output=capture_output)  # fmt: skip
     stdin, stdout, stderr = streams_of(stdin, input, stdout, stderr, capture_output)
     mode = Mode(text_mode(text, universal_newlines), encoding, errors)
-    command, ours = of_subprocess(args, options)
+    command, ours = of_subprocess(args, options, pass_fds)
     with Streams(stdin, stdout, stderr) as streams:
         make = Captured if streams.output(1) is not None else Container
         ends = dict(zip(NAMES, streams.childs, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import selectors
 import subprocess
@@ -28,7 +29,7 @@ class Streams:
     The ends that the command gets are `childs`, to be given to Container and then closed.
     """
 
-    def __init__(self, stdin: Stdio, stdout: Stdio, stderr: Stdio) -> None:
+    def __init__(self, stdin: Stdio, stdout: Stdio, stderr: Stdio, size: int = -1) -> None:
         self.childs: list[Stdio] = []
         self.over_limit = False
         self._ours: dict[int, int] = {}  # which stream -> our end of its pipe
@@ -36,6 +37,7 @@ class Streams:
         self._given: memoryview | None = None  # what stdin has still to get
         self._opened: list[int] = []  # the command's ends that we made
         self._chunks: dict[int, list[bytes]] = {}
+        self._size = size  # of a pipe
         try:
             for number, wanted in enumerate((stdin, stdout, stderr)):
                 self.childs.append(self._end(number, wanted))
@@ -66,6 +68,8 @@ class Streams:
         ours, childs = (writer, reader) if number == 0 else (reader, writer)
         self._ours[number] = ours
         self._opened.append(childs)
+        if self._size > 0:
+            fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, self._size)
         if number:
             self._chunks[number] = []
         return childs
@@ -105,9 +109,6 @@ class Streams:
         """
         if self._given is None:
             self._given = memoryview(given)
-            if 0 in self._lent and not self._lent[0].closed:
-                with contextlib.suppress(BrokenPipeError):
-                    self._lent[0].flush()  # what was written before comes first
         with selectors.DefaultSelector() as selector:
             for number, fd in self._ours.items():
                 if number in self._lent and self._lent[number].closed:
@@ -182,7 +183,14 @@ class Mode:
         """A file of this mode that owns the descriptor."""
         if not self.text:
             return open(fd, f"{mode}b", bufsize)
-        return open(fd, mode, max(bufsize, -1), encoding=self._encoding, errors=self._errors)
+        binary = open(fd, f"{mode}b", -1 if bufsize == 1 else bufsize)  # noqa: SIM115
+        return io.TextIOWrapper(
+            binary,
+            encoding=self._encoding,
+            errors=self._errors,
+            line_buffering=bufsize == 1,
+            write_through=mode == "w",
+        )
 
     def encoded(self, given: bytes | str | None) -> bytes:
         """What goes through a pipe."""

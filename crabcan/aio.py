@@ -415,7 +415,7 @@ async def run(
     """
     stdin, stdout, stderr = streams_of(stdin, input, stdout, stderr, capture_output)
     mode = Mode(text_mode(text, universal_newlines), encoding, errors)
-    command, ours = of_subprocess(args, options)
+    command, ours = of_subprocess(args, options, pass_fds)
     if ours.get("tty"):
         raise invalid("tty", True, "give it to Container, and read and write its terminal")
     make = _Captured if PIPE in (stdout, stderr) else Container

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import signal
@@ -15,7 +16,7 @@ from crabcan import _channel as channel
 from crabcan import _core, defaults, host, log
 from crabcan._resources import End, Resources
 from crabcan.compile import compile_plan, namespaces_to_join
-from crabcan.errors import ContainerError, invalid, of_step
+from crabcan.errors import ContainerError, SetupError, invalid, of_step
 from crabcan.spec import Command, Spec
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
@@ -123,6 +124,7 @@ class Container:
         self._returncode: int | None = None
         self._child_pid: int | None = None
         self._announced = False
+        self._ending = _thread.allocate_lock()
         self._plan: _core.Plan | None = None
         self._marks: list[tuple[int, int]] = []  # steps of ours that are not the core's
         self._moments = b"", b""
@@ -271,13 +273,22 @@ class Container:
             self._log_timeline()
         kind, step, index, errnum = report[:4]
         if kind == _core.REPORT_FAILED:
-            raise of_step(step, index, errnum, plan.describe(step, index))
+            error = of_step(step, index, errnum, plan.describe(step, index))
+            if isinstance(error, SetupError):
+                error.filename = self._filename(error.step)
+            raise error
         self._resources.started(report[6])
         if self.spec.tty:
             self._terminal = self._take_terminal(process)
         log.debug(LOGGER, "Creation finished")
         log.debug(LOGGER, "Container child PID: %s", self._child_pid)
         return True
+
+    def _filename(self, step: str) -> str | None:
+        """What an OSError is about, where that is one file."""
+        if step == "exec":
+            return self.spec.executable or self.spec.command[0]
+        return self.spec.cwd if step == "cwd" else None
 
     def _log_timeline(self) -> None:
         for step in self.timeline:
@@ -306,14 +317,12 @@ class Container:
             ContainerError: not created yet, or closed.
 
         """
-        if self._returncode is not None:
-            return self._returncode
-        process = self._created("wait")
-        self._announce()
-        end = process.wait(timeout)
-        if end is None:
+        if self._process is not None:
+            self._announce()
+        code = self._await_end("wait", timeout)
+        if code is None:
             raise self._timed_out(timeout)
-        return self._take_end(end)
+        return code
 
     def _announce(self) -> None:
         if self._announced:
@@ -368,16 +377,27 @@ class Container:
 
     def poll(self) -> int | None:
         """What wait() would return if it has ended, or None."""
+        return self._await_end("poll", 0)
+
+    def _await_end(self, what: str, timeout: float | None) -> int | None:
+        """The returncode; None at the timeout. Another thread may see it first, and close."""
         if self._returncode is None:
-            end = self._created("poll").wait(0)
-            if end is not None:
-                self._take_end(end)
+            try:
+                end = self._created(what).wait(timeout)
+            except (ContainerError, ValueError):
+                if self._returncode is None:
+                    self._check_open(what)
+                    raise
+            else:
+                if end is not None:
+                    self._take_end(end)
         return self._returncode
 
-    def _take_end(self, end: End) -> int:
-        self._resources.ended(end)
-        self._returncode = _returncode(*end[:3])
-        return self._returncode
+    def _take_end(self, end: End) -> None:
+        with self._ending:
+            if self._returncode is None and not self._closed:
+                self._resources.ended(end)
+                self._returncode = _returncode(*end[:3])
 
     def send_bool(self, value: bool) -> None:
         """Send one boolean to the command inside.

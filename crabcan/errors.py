@@ -36,9 +36,10 @@ class Error(Exception):
 
     code: int | None = None
     advice: str = ""
+    _what: str = ""
 
     def __str__(self) -> str:
-        text = str(self.args[-1]) if self.args else ""
+        text = self._what or (str(self.args[-1]) if self.args else "")
         return f"{text} - {self.advice}" if self.advice else text
 
 
@@ -171,6 +172,20 @@ class SetupError(Error, OSError):
 
     step: str = ""
     index: int = 0
+
+
+class DirectoryNotFound(SetupError, FileNotFoundError):
+    """The working directory, `cwd`, does not exist inside the container.
+
+    Example:
+        >>> import crabcan
+        >>> try:
+        ...     crabcan.run(["true"], cwd="/no/such/directory")
+        ... except FileNotFoundError as error:
+        ...     print(type(error).__name__, error.filename)
+        DirectoryNotFound /no/such/directory
+
+    """
 
 
 class CommandNotFound(SetupError, FileNotFoundError):
@@ -359,6 +374,8 @@ def _class_of(step: str, errnum: int) -> type[SetupError | ChildProcessError | S
         return SocketError
     if step == "exec" and errnum in (_errno.ENOENT, _errno.ENOTDIR):
         return CommandNotFound
+    if step == "cwd" and errnum == _errno.ENOENT:
+        return DirectoryNotFound
     if step == "exec" and errnum in (_errno.EACCES, _errno.EPERM, _errno.ENOEXEC):
         return CommandNotExecutable
     return SetupError
@@ -371,7 +388,8 @@ def of_step(number: int, index: int, errnum: int, about: str) -> Error:
     if step == "mount":
         what = f"{doing} mounts[{index}]: {about}"
     place = f"step {number + 1} of {len(_core.STEPS)}"
-    error = _class_of(step, errnum)(errnum, f"{what}: {name_of(errnum)} ({place})")
+    error = _class_of(step, errnum)(errnum, os.strerror(errnum))
+    error._what = f"{what}: {name_of(errnum)} ({place})"
     error.code = 0
     error.advice = _ADVICE.get((step, errnum), _ADVICE.get((step, None), ""))
     if isinstance(error, SetupError):

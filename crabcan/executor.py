@@ -76,7 +76,7 @@ class Executor(concurrent.futures.Executor):
 
     Example:
         >>> import crabcan
-        >>> limits = crabcan.Limits(memory="512M", wall_time=10)
+        >>> limits = crabcan.Limits(pids=20, wall_time=10)
         >>> with crabcan.Executor(max_workers=2, limits=limits) as executor:
         ...     executor.submit(pow, 2, 10).result()
         ...     list(executor.map(abs, [-1, 2, -3]))

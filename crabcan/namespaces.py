@@ -126,7 +126,8 @@ class Joined:
     def __init__(self, joins: Iterable[tuple[str, Join]] = ()) -> None:
         self._open: list[tuple[str, int]] = []
         try:
-            for name, join in joins:
+            # The user namespace first: another of the same process belongs to it.
+            for name, join in sorted(joins, key=lambda pair: pair[0] != "user"):
                 self._add(name, join)
         except OSError as error:
             self.close()

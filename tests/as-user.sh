@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs the package into a clean virtual environment and runs the tests there as an ordinary
 # user, who is made for the run; then those of control groups in a virtual machine (tests/vm).
-# Needs root; an ordinary user has run the tests already.
+# Needs root; an ordinary user has run the tests already. Arguments are pytest's; without the machine
+# then.
 set -eu
 [ "$(id -u)" = 0 ] || exit 0
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -21,5 +22,5 @@ chown -R "$user" "$home/tmp" "$home/tests"
 cd "$home"
 setpriv --reuid "$user" --regid "$user" --clear-groups \
 	env -i PATH=/usr/bin:/bin HOME="$home" TMPDIR="$home/tmp" LANG=C.UTF-8 CRABCAN_MUST_RUN=1 \
-	"$home/venv/bin/pytest" -p no:cacheprovider tests
-"$top/tests/vm/run.sh" "$home" "$(id -u "$user")"
+	"$home/venv/bin/pytest" -p no:cacheprovider "${@:-tests}"
+[ $# -gt 0 ] || "$top/tests/vm/run.sh" "$home" "$(id -u "$user")"

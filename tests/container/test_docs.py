@@ -153,7 +153,9 @@ def shape(page: str) -> str:
     page = re.sub(r"\(pid \d+\)|(PID: )\d+", r"\1N", page)
     page = re.sub(r"as root|as an ordinary user", "WHO", page)
     # Root has ids of its own; processes are counted by groups or by RLIMIT_NPROC.
-    page = re.sub(r"\n.*(becoming id 0|limit nproc|entering a control group).*", "", page)
+    page = re.sub(
+        r"\n.*(becoming id 0|keeping init's cap|limit nproc|entering a control group).*", "", page
+    )
     return re.sub(r"sockets: \(\d+, \d+\)", "sockets: (A, B)", page)
 
 

@@ -169,6 +169,15 @@ def test_joining_by_path(inside: Run) -> None:
             inside("true", namespaces={"ipc": path})  # of another kind
 
 
+def test_joining_the_user_namespace_as_well(inside: Run) -> None:
+    with crabcan.Container(["sleep", "60"]) as container:
+        container.create()
+        links = links_of(container.child_pid)
+        for name in ("pid", "uts"):
+            both = {"user": container, name: container}
+            assert inside("readlink /proc/self/ns/user", namespaces=both).strip() == links["user"]
+
+
 def test_joining_everything_is_to_be_beside_it(inside: Run) -> None:
     with crabcan.Container(["sh", "-c", "echo here > /tmp/mark; sleep 60"]) as container:
         container.create()

@@ -107,7 +107,7 @@ def test_marker(pytester: pytest.Pytester) -> None:
     )
     result.assert_outcomes(passed=4, skipped=1, xfailed=1)
     result.stdout.fnmatch_lines(["SKIPPED*for a reason", "XFAIL*"])
-    made = list(pytester.path.parent.rglob("made"))
+    made = list(pytester.path.rglob("made"))
     assert [path.read_text() for path in made] == ["inside"]
 
 

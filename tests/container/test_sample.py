@@ -12,7 +12,8 @@ SAMPLE = Path(__file__).parents[1] / "typing" / "sample.py"
 
 # Raised, and there caught by a class above, or the command's own side.
 NOT_USED = {"AnswerInvalid", "ArgumentTypeInvalid", "CallDied", "CallError", "CalledProcessError",
-            "ChildProcessError", "CommandNotExecutable", "ContainerError", "Error", "Inside",
+            "ChildProcessError", "CommandNotExecutable", "ContainerError", "DirectoryNotFound",
+            "Error", "Inside",
             "LimitUnavailable", "RemoteError", "SetupError", "SocketError", "TimeoutExpired",
             "inside"}  # fmt: skip
 
