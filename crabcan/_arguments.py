@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from crabcan import _check
 from crabcan.errors import invalid
-from crabcan.spec import Command
+from crabcan.spec import Command, Spec, spec_of
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from typing import Any
 
-    from crabcan.spec import Options, SubprocessOptions
+    from crabcan.spec import SubprocessOptions
 
 SHELL = "/bin/sh"
 
@@ -36,14 +36,16 @@ _FIXED: dict[str, tuple[tuple[object, ...], str]] = {
 
 
 def of_subprocess(
-    args: Command, options: SubprocessOptions, pass_fds: Iterable[int] = ()
-) -> tuple[Command, Options]:
-    """The command and Container's options.
+    args: Command | Spec, options: SubprocessOptions, pass_fds: Iterable[int] = ()
+) -> Spec:
+    """The Spec that they stand for, or the one that is given.
 
     Raises:
-        ArgumentInvalid: what has no meaning for a container is asked for.
+        ArgumentInvalid: a value is refused, or what has no meaning for a container is asked for.
 
     """
+    if isinstance(args, Spec):
+        return spec_of(args, options)
     given: dict[str, Any] = {**options}
     if pass_fds and not given.get("close_fds", True):
         warnings.warn("pass_fds overriding close_fds.", RuntimeWarning, stacklevel=3)
@@ -58,7 +60,12 @@ def of_subprocess(
     if given.get("umask") == -1:  # as in subprocess: not to be changed
         del given["umask"]
     given.setdefault("channel", False)
-    return args, given  # type: ignore[return-value]
+    return Spec(args, **given)
+
+
+def command_of(args: Command | Spec) -> Command:
+    """What a result and an exception have as `args`."""
+    return list(args.command) if isinstance(args, Spec) else args
 
 
 def _shell(args: Command, shell: Any) -> Command:

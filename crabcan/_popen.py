@@ -9,11 +9,11 @@ import time
 import types
 from collections.abc import Iterable
 
-from crabcan._arguments import of_subprocess, text_mode
+from crabcan._arguments import command_of, of_subprocess, text_mode
 from crabcan._run import TimeoutExpired
-from crabcan._streams import NAMES, Mode, Streams
+from crabcan._streams import Mode, Streams
 from crabcan.container import Container, refuse_with_tty
-from crabcan.spec import Command
+from crabcan.spec import Command, Spec
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Popen:
     r"""A command that has been started in a container of its own.
 
     Args:
-        args: the program and its arguments.
+        args: the program and its arguments, or a crabcan.Spec.
         bufsize: of the files stdin, stdout and stderr, as open() has it.
         stdin: a descriptor, an open file, PIPE or DEVNULL; the caller's own if not given.
         stdout: see stdin.
@@ -63,7 +63,7 @@ class Popen:
 
     def __init__(
         self,
-        args: Command,
+        args: Command | Spec,
         bufsize: int | None = -1,
         *,
         stdin: Stdio = None,
@@ -79,17 +79,19 @@ class Popen:
     ) -> None:
         if not (bufsize is None or isinstance(bufsize, int)):
             raise TypeError(f"bufsize: {bufsize!r} is a {type(bufsize).__name__}, not an int")
-        self.args = args
+        self.args = command_of(args)
         self.returncode: int | None = None
         self._mode = Mode(text_mode(text, universal_newlines), encoding, errors)
-        if options.get("tty"):
+        spec = of_subprocess(args, options, pass_fds)
+        if spec.tty:
             refuse_with_tty(stdin=stdin, stdout=stdout, stderr=stderr)
         self._communicating = False
         self._streams = Streams(stdin, stdout, stderr, pipesize)
         try:
-            command, ours = of_subprocess(args, options, pass_fds)
-            ends = dict(zip(NAMES, self._streams.childs, strict=True))
-            self._container = Container(command, **ends, pass_fds=pass_fds, **ours)
+            ends = self._streams.childs
+            self._container = Container(
+                spec, stdin=ends[0], stdout=ends[1], stderr=ends[2], pass_fds=pass_fds
+            )
             self._container.create()
         except BaseException:
             self._streams.close()

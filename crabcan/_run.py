@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from crabcan._arguments import of_subprocess, text_mode
-from crabcan._streams import NAMES, Mode, Streams
+from crabcan._arguments import command_of, of_subprocess, text_mode
+from crabcan._streams import Mode, Streams
 from crabcan.container import Container, refuse_with_tty
 from crabcan.errors import Error
-from crabcan.spec import Command
+from crabcan.spec import Command, Spec
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -90,6 +90,11 @@ class CompletedProcess(subprocess.CompletedProcess[Any]):
     output_limited: bool = False
     usage: Usage | None = None
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CompletedProcess) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it can be changed, as subprocess's can
+
     @property
     def signal(self) -> int | None:
         """The number of the signal that ended it, or None."""
@@ -102,7 +107,7 @@ class CompletedProcess(subprocess.CompletedProcess[Any]):
 
 
 def run(
-    args: Command,
+    args: Command | Spec,
     *,
     stdin: Stdio = None,
     input: bytes | str | None = None,
@@ -121,7 +126,7 @@ def run(
     r"""Run a command in a container and wait for it.
 
     Args:
-        args: the program and its arguments.
+        args: the program and its arguments, or a crabcan.Spec.
         stdin: a descriptor, an open file, PIPE or DEVNULL; the caller's own if not given.
         input: what the command reads from its stdin: bytes, or a string in text mode.
         stdout: see stdin. PIPE collects it.
@@ -152,17 +157,18 @@ def run(
         'hello\n'
 
     """
-    if options.get("tty"):
+    spec = of_subprocess(args, options, pass_fds)
+    if spec.tty:
         refuse_with_tty(stdin=stdin, input=input, stdout=stdout, stderr=stderr,
                         capture_output=capture_output)  # fmt: skip
     stdin, stdout, stderr = streams_of(stdin, input, stdout, stderr, capture_output)
     mode = Mode(text_mode(text, universal_newlines), encoding, errors)
-    command, ours = of_subprocess(args, options, pass_fds)
     with Streams(stdin, stdout, stderr) as streams:
         make = Captured if streams.output(1) is not None else Container
-        ends = dict(zip(NAMES, streams.childs, strict=True))
-        with make(command, **ends, pass_fds=pass_fds, **ours) as container:
-            completed = _run(args, container, streams, mode.encoded(input), timeout)
+        stdin, stdout, stderr = streams.childs
+        container = make(spec, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds)
+        with container:
+            completed = _run(command_of(args), container, streams, mode.encoded(input), timeout)
         completed.stdout = mode.decoded(streams.output(1), streams.over_limit)
         completed.stderr = mode.decoded(streams.output(2), streams.over_limit)
     if check:
@@ -190,7 +196,11 @@ def streams_of(
 
 
 def _run(
-    args: Command, container: Container, streams: Streams, given: bytes, timeout: float | None
+    args: Command,
+    container: Container,
+    streams: Streams,
+    given: bytes,
+    timeout: float | None,
 ) -> CompletedProcess:
     deadline = None if timeout is None else time.monotonic() + timeout
     container.create()

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from crabcan import _channel as channel
 from crabcan import container as _container
-from crabcan._arguments import of_subprocess, text_mode
+from crabcan._arguments import command_of, of_subprocess, text_mode
 from crabcan._run import (
     PIPE,
     Captured,
@@ -35,13 +35,13 @@ from crabcan._run import (
 )
 from crabcan._streams import CHUNK, NAMES, Mode, Streams
 from crabcan.errors import ContainerError, ReceiveTimeout, SocketError, invalid
-from crabcan.spec import Command
+from crabcan.spec import Command, Spec
 
 if TYPE_CHECKING:
     from typing import IO, Unpack
 
     from crabcan.container import Stdio
-    from crabcan.spec import Options, Spec, SubprocessOptions
+    from crabcan.spec import Options, SubprocessOptions
     from crabcan.terminal import Terminal
     from crabcan.timeline import Step
     from crabcan.usage import Usage
@@ -58,7 +58,7 @@ class Container:
     block.
 
     Args:
-        command: the program and its arguments.
+        command: the program and its arguments, or a crabcan.Spec.
         stdin: a descriptor, an open file, crabcan.PIPE or DEVNULL; the caller's own if not given.
         stdout: see stdin.
         stderr: see stdin; STDOUT sends it where stdout goes.
@@ -93,7 +93,7 @@ class Container:
 
     def __init__(
         self,
-        command: Command,
+        command: Command | Spec,
         *,
         stdin: Stdio = None,
         stdout: Stdio = None,
@@ -381,7 +381,7 @@ class _Exchange:
 
 
 async def run(
-    args: Command,
+    args: Command | Spec,
     *,
     stdin: Stdio = None,
     input: bytes | str | None = None,
@@ -415,11 +415,11 @@ async def run(
     """
     stdin, stdout, stderr = streams_of(stdin, input, stdout, stderr, capture_output)
     mode = Mode(text_mode(text, universal_newlines), encoding, errors)
-    command, ours = of_subprocess(args, options, pass_fds)
-    if ours.get("tty"):
+    spec = of_subprocess(args, options, pass_fds)
+    if spec.tty:
         raise invalid("tty", True, "give it to Container, and read and write its terminal")
     make = _Captured if PIPE in (stdout, stderr) else Container
-    container = make(command, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, **ours)
+    container = make(spec, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds)
     async with container:
         exchange = _Exchange(container, mode.encoded(input))
         try:
@@ -429,9 +429,9 @@ async def run(
             if not clock.expired():
                 raise
             output = exchange.out.joined(), exchange.err.joined()
-            raise TimeoutExpired(args, timeout or 0, *output) from None
+            raise TimeoutExpired(command_of(args), timeout or 0, *output) from None
     cut = exchange.out.over_limit or exchange.err.over_limit
-    completed = completed_process(args, container._container, code, cut)
+    completed = completed_process(command_of(args), container._container, code, cut)
     completed.stdout = mode.decoded(exchange.out.joined(), cut)
     completed.stderr = mode.decoded(exchange.err.joined(), cut)
     if check:

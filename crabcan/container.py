@@ -17,7 +17,7 @@ from crabcan import _core, defaults, host, log
 from crabcan._resources import End, Resources
 from crabcan.compile import compile_plan, namespaces_to_join
 from crabcan.errors import ContainerError, SetupError, invalid, of_step
-from crabcan.spec import Command, Spec
+from crabcan.spec import Command, Spec, spec_of
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class Container:
     r"""One command in a container of its own.
 
     Args:
-        command: the program and its arguments; looked up inside, in PATH, if it has no slash.
+        command: the program and its arguments; looked up inside, in PATH, if it has no slash. Or a
+            crabcan.Spec, which has the options as well.
         stdin: a descriptor or an open file; the caller's own if not given. So stdout and stderr.
         stdout: see stdin.
         stderr: see stdin.
@@ -109,7 +110,7 @@ class Container:
 
     def __init__(
         self,
-        command: Command,
+        command: Command | Spec,
         *,
         stdin: Stdio = None,
         stdout: Stdio = None,
@@ -131,7 +132,7 @@ class Container:
         self._terminal: Terminal | None = None
         log.debug(LOGGER, "Linux release: %s", os.uname().release)
         host.check()
-        self.spec = Spec(command, **options)
+        self.spec = spec_of(command, options)
         limits = self.spec.limits
         if limits is not None and limits.output is not None and not self._counts_output:
             raise invalid("limits.output", limits.output, "only run(capture_output=True) counts it")

@@ -109,7 +109,7 @@ class Executor(concurrent.futures.Executor):
         Example:
             >>> import crabcan
             >>> with crabcan.Executor() as executor:
-            ...     strict = executor.with_options(limits=crabcan.Limits(cpu_time=1))
+            ...     strict = executor.with_options(limits=crabcan.Limits(wall_time=5))
             ...     strict.submit(sum, range(10)).result()
             45
 

@@ -39,11 +39,23 @@ def load(path: str | os.PathLike[str], *, known: Collection[str]) -> dict[str, A
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise invalid("profile", name, f"it is no TOML: {error}") from None
     folder = os.path.dirname(os.path.abspath(name))
+    return arguments_of(f"profile {name}", table, folder, known=known)
+
+
+def arguments_of(
+    name: str, table: Mapping[str, object], folder: str, *, known: Collection[str]
+) -> dict[str, Any]:
+    """The keyword arguments that a table holds; relative paths count from `folder`.
+
+    Raises:
+        ArgumentInvalid: it has a name or a value that is refused.
+
+    """
     arguments = {}
     for key, value in table.items():
         if key not in known:
-            raise _check.unknown(f"profile {name}", key, known)
-        arguments[key] = _convert(f"profile {name}: {key}", key, value, folder)
+            raise _check.unknown(name, key, known)
+        arguments[key] = _convert(f"{name}: {key}", key, value, folder)
     return arguments
 
 
@@ -70,10 +82,21 @@ def _mount(field: str, entry: object, folder: str) -> object:
     kind = arguments.pop("type")
     if kind not in mounts.TYPES:
         raise _check.unknown(f"{field}.type", kind, mounts.TYPES)
+    if "content_base64" in arguments:
+        arguments["content"] = _decoded(field, arguments.pop("content_base64"))
     for name in _MOUNT_PATHS:
         if name in arguments and kind != "symlink":
             arguments[name] = os.path.join(folder, _check.text(f"{field}.{name}", arguments[name]))
     return _make(field, mounts.TYPES[kind], arguments)
+
+
+def _decoded(field: str, text: object) -> bytes:
+    import base64
+
+    try:
+        return base64.b64decode(_check.text(field, text), validate=True)
+    except ValueError as error:
+        raise invalid(f"{field}.content_base64", text, str(error).lower()) from None
 
 
 def _make(field: str, kind: Callable[..., object], arguments: Mapping[str, object]) -> object:

@@ -51,7 +51,7 @@ def checked(field: str, value: object) -> tuple[Rlimit, ...]:
 
 
 def _number(field: str, value: object) -> int:
-    if value in ("max", "unlimited", "infinity", -1):
+    if value in ("max", "unlimited", "infinity", -1, INFINITY):
         return INFINITY
     return _check.integer(field, value, 0, INFINITY - 1)
 

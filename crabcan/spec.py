@@ -81,6 +81,9 @@ MAX_CPU = 8191  # NR_CPUS of the largest kernels
 class Spec(Value):
     """A container, described. Its fields are Container's arguments, checked and complete.
 
+    It compares, hashes and pickles by what it holds, and can be given to Container, run() and Popen
+    instead of the command and its options.
+
     Example:
         >>> import crabcan
         >>> spec = crabcan.Spec(["true"], hostname="moon", umask=0o77)
@@ -168,12 +171,123 @@ class Spec(Value):
         _take_user(values, given)
         values["gid"] = given.get("gid", values["gid"])
         if values["hostname"] is None:
-            values["hostname"] = defaults.hostname()
+            shared = "uts" in dict(values["namespaces"])  # then it has another, which is not ours
+            values["hostname"] = "localhost" if shared else defaults.hostname()
         if values["env"] is None:
             environment = defaults.environment(values["uid"], values["root"])
             values["env"] = tuple(environment.items())
         _check_together(values, given)
         self._set(**values)
+
+    def arguments(self) -> dict[str, Any]:
+        """The options that make an equal Spec of the same command: what is not the default.
+
+        A `user` is kept by name, and looked up again.
+
+        Example:
+            >>> import crabcan
+            >>> spec = crabcan.Spec(["true"], umask=0o77)
+            >>> crabcan.Spec(spec.command, **spec.arguments()) == spec
+            True
+
+        """
+        values = {name: getattr(self, name) for name in _CHECKS}
+        changed = {name: value for name, value in values.items() if value != _DEFAULTS[name]}
+        changed["env"] = dict(self.env)
+        if "namespaces" in changed:
+            changed["namespaces"] = dict(self.namespaces)
+        if "rlimits" in changed:
+            changed["rlimits"] = {name: (soft, hard) for name, soft, hard in self.rlimits}
+        if "uts" in dict(self.namespaces):
+            del changed["hostname"]
+        if self.user is not None:
+            changed.pop("uid", None)
+        elif self.gid == self.uid:
+            del changed["gid"]
+        return changed
+
+    def replace(self, **options: Unpack[Options]) -> Spec:
+        """Another one, with these options instead.
+
+        Raises:
+            ArgumentInvalid: a value is refused.
+
+        Example:
+            >>> import crabcan
+            >>> crabcan.Spec(["true"], hostname="moon").replace(hostname="sun").hostname
+            'sun'
+
+        """
+        return Spec(self.command, **{**self.arguments(), **options})
+
+    def to_json(self) -> str:
+        """As JSON; a profile of the command line in another notation.
+
+        Raises:
+            ArgumentInvalid: it joins a namespace by a Container or a pidfd.
+
+        Example:
+            >>> import crabcan
+            >>> spec = crabcan.Spec(["true"], hostname="moon")
+            >>> crabcan.Spec.from_json(spec.to_json()) == spec
+            True
+
+        """
+        from crabcan import serialize
+
+        return serialize.to_json(self)
+
+    @staticmethod
+    def from_json(text: str) -> Spec:
+        """The Spec that to_json() was called on.
+
+        Raises:
+            ArgumentInvalid: it is no JSON, or has a name or a value that is refused.
+
+        """
+        from crabcan import serialize
+
+        return serialize.from_json(text)
+
+    def to_toml(self) -> str:
+        """As TOML: a profile, for ``crabcan run --profile``.
+
+        Raises:
+            ArgumentInvalid: it joins a namespace by a Container or a pidfd, or a string in it is
+                not UTF-8, as TOML must be; JSON need not.
+
+        Example:
+            >>> import crabcan
+            >>> spec = crabcan.Spec(["true"], hostname="moon")
+            >>> crabcan.Spec.from_toml(spec.to_toml()) == spec
+            True
+
+        """
+        from crabcan import serialize
+
+        return serialize.to_toml(self)
+
+    @staticmethod
+    def from_toml(text: str) -> Spec:
+        """The Spec that to_toml() was called on.
+
+        Raises:
+            ArgumentInvalid: it is no TOML, or has a name or a value that is refused.
+
+        """
+        from crabcan import serialize
+
+        return serialize.from_toml(text)
+
+
+def spec_of(command: Command | Spec, options: Mapping[str, Any]) -> Spec:
+    """The one that was given, or a new one."""
+    if not isinstance(command, Spec):
+        return Spec(command, **options)
+    if options:
+        names = ", ".join(options)
+        raise TypeError(f"{names}: the Spec has the options: give spec.replace({names}=...)")
+    return command
 
 
 def names() -> frozenset[str]:
