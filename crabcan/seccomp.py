@@ -86,7 +86,7 @@ def _compile(
         return _refusing(deny) if deny else NONE
     if profile == "default":
         return compile_default(allow, deny, capabilities)
-    return b"", _of_file(profile, allow, deny, capabilities)
+    return _refusing_behind(deny), _of_file(profile, allow, deny, capabilities)
 
 
 def _check_names(allow: Sequence[str], deny: Sequence[str]) -> None:
@@ -115,6 +115,14 @@ def _refusing(deny: Sequence[str]) -> Filters:
 
     rules = tuple((name, _policy.ERRNO | _EPERM, ()) for name in deny)
     return b"", _run_libseccomp(_policy.ALLOW, _architectures(), rules)
+
+
+def _refusing_behind(deny: Sequence[str]) -> bytes:
+    """What a list that allows socketcall or ipc as a whole would let through."""
+    from crabcan import syscalls
+
+    behind = [name for name in deny if name in syscalls.MULTIPLEXED]
+    return _refusing(behind)[1] if behind else b""
 
 
 def _built_path() -> str:
@@ -157,6 +165,7 @@ def compile_default(
             ("personality", _policy.ALLOW, ((0, _policy.EQ, value, 0),))
             for value in syscalls.PERSONALITIES
         ]
+    behind = tuple((name, eperm, ()) for name in deny if name in syscalls.MULTIPLEXED)
     unchecked = set(allow) | ({"clone"} if "sys_admin" in capabilities else set())
     checks = tuple(
         (name, eperm, tuple((arg, _policy.MASKED_EQ, mask, value) for arg, mask, value in compared))
@@ -165,7 +174,7 @@ def compile_default(
     )
     others = _architectures()
     return (
-        _run_libseccomp(_policy.ALLOW, others, checks),
+        _run_libseccomp(_policy.ALLOW, others, (*checks, *behind)),
         _run_libseccomp(_policy.ERRNO | _ENOSYS, others, tuple(_known_rules(rules))),
     )
 

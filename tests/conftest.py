@@ -37,6 +37,7 @@ _TUN = "pasta makes its interface with /dev/net/tun, which a host may keep for r
 _HOST = "only root can make the test a network of its own"
 MAY_SKIP = {
     "test_other_architectures": "32-bit and x32 calls are of x86_64 only",
+    "test_what_is_behind_a_call_for_many": "32-bit calls are of x86_64 only",
     "test_a_port_that_is_taken": _TUN,
     "test_it_ends_with_its_caller": _TUN,
     "test_namespace_of_the_caller_is_refused": _TUN,

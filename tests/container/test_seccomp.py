@@ -108,6 +108,21 @@ def test_other_architectures(probe: Probe) -> None:
     assert seen["unknown_i386"] == "ENOSYS"
 
 
+@pytest.mark.skipif(not X86, reason="these architectures run on x86_64 only")
+@pytest.mark.parametrize("allow", [[], ["ipc"]])
+def test_what_is_behind_a_call_for_many(probe: Probe, tmp_path: Path, allow: list[str]) -> None:
+    names = ("shmget_by_ipc_i386", "semget_by_ipc_i386")
+    assert set(probe(*names).values()) <= {"ok", "ENOSYS"}
+    seen = probe(*names, allow_syscalls=allow, deny_syscalls=["shmget"])
+    assert seen["shmget_by_ipc_i386"] in ("EPERM", "ENOSYS")
+    assert seen["semget_by_ipc_i386"] in ("ok", "ENOSYS")
+    profile = tmp_path / "profile.json"
+    profile.write_text('{"defaultAction": "SCMP_ACT_ALLOW", "architectures": '
+                       '["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]}')  # fmt: skip
+    seen = probe(*names, seccomp=profile, allow_syscalls=allow, deny_syscalls=["shmget"])
+    assert seen["shmget_by_ipc_i386"] in ("EPERM", "ENOSYS")
+
+
 def test_init_cannot_be_traced(probe: Probe) -> None:
     assert set(probe("ptrace_init", "read_init").values()) == {"EPERM"}
     assert set(probe("ptrace_init", "read_init", seccomp="off").values()) == {"EPERM"}

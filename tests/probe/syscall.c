@@ -320,13 +320,14 @@ ATTEMPT(getpid_x32)
 {
 	return syscall(0x40000000 | SYS_getpid);
 }
+/* The others are what ipc(2) needs for one page, and for one semaphore. */
 static long int80(long number, long a)
 {
 	long result;
 
 	__asm__ volatile("int $0x80"
 			 : "=a"(result)
-			 : "a"(number), "b"(a)
+			 : "a"(number), "b"(a), "c"(0), "d"(1), "S"(0600)
 			 : "memory", "r8", "r9", "r10", "r11");
 	if (result < 0 && result > -4096) {
 		errno = (int)-result;
@@ -345,6 +346,14 @@ ATTEMPT(unshare_i386)
 ATTEMPT(socketcall_i386)
 {
 	return int80(102, 1);
+}
+ATTEMPT(shmget_by_ipc_i386)
+{
+	return int80(117, 23);
+}
+ATTEMPT(semget_by_ipc_i386)
+{
+	return int80(117, 2);
 }
 ATTEMPT(unknown_i386)
 {
@@ -428,6 +437,8 @@ static const struct {
 	ROW(getpid_i386),
 	ROW(unshare_i386),
 	ROW(socketcall_i386),
+	ROW(shmget_by_ipc_i386),
+	ROW(semget_by_ipc_i386),
 	ROW(unknown_i386),
 #endif
 };
