@@ -7,24 +7,31 @@ import sys
 from crabcan import __version__
 from crabcan.cli.options import UsageError
 
-USAGE = """\
-crabcan: subprocess, but every child is a container
+# Each is a module here, with OPTIONS, HELP and run(words).
+SUBCOMMANDS = {
+    "run": "run a command in a container",
+    "doctor": "tell what works on this machine, and what to do about what does not",
+}
 
-usage: crabcan run [OPTIONS] [--] COMMAND [ARG...]
-       crabcan doctor [--json]
-       crabcan --version | --help
 
-Try 'crabcan run --help'.
-"""
-
-SUBCOMMANDS = ("run", "doctor")  # each a module here, with run(words)
+def usage() -> str:
+    """What ``crabcan --help`` shows."""
+    width = max(map(len, SUBCOMMANDS))
+    lines = "".join(f"  {name:<{width}}  {what}\n" for name, what in SUBCOMMANDS.items())
+    return (
+        "crabcan: subprocess, but every child is a container\n\n"
+        "usage: crabcan SUBCOMMAND [OPTIONS] [ARG...]\n"
+        "       crabcan --version | --help\n\n"
+        f"subcommands:\n{lines}\n"
+        "Try 'crabcan run --help'.\n"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     if words and words[0] in ("-h", "--help"):
-        print(USAGE, end="")
+        print(usage(), end="")
         return 0
     if words and words[0] == "--version":
         print(f"crabcan {__version__}")
@@ -41,14 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     if not words:
         raise UsageError("no subcommand was given", "say: crabcan run COMMAND")
-    if words[0] == "run":
-        from crabcan.cli import run
+    if words[0] in SUBCOMMANDS:
+        from importlib import import_module
 
-        return run.run(words[1:])
-    if words[0] == "doctor":
-        from crabcan.cli import doctor
-
-        return doctor.run(words[1:])
+        code: int = import_module(f"crabcan.cli.{words[0]}").run(words[1:])
+        return code
     from difflib import get_close_matches
 
     close = get_close_matches(words[0], SUBCOMMANDS, n=1)
