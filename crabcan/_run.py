@@ -121,6 +121,8 @@ def run(
     errors: str | None = None,
     universal_newlines: bool | None = None,
     pass_fds: Iterable[int] = (),
+    bufsize: int = -1,
+    pipesize: int = -1,
     **options: Unpack[SubprocessOptions],
 ) -> CompletedProcess:
     r"""Run a command in a container and wait for it.
@@ -140,6 +142,8 @@ def run(
         universal_newlines: another name of text.
         pass_fds: descriptors that the command gets by the same numbers. What they lead to is
             inside then.
+        bufsize: taken as subprocess.run takes it; nothing here is buffered.
+        pipesize: see Popen.
         options: what else Container takes: root, mounts, uid, limits, network, ...; and by
             subprocess's names shell, group and extra_groups. `env` adds nothing to the caller's:
             it is the whole environment.
@@ -163,7 +167,7 @@ def run(
                         capture_output=capture_output)  # fmt: skip
     stdin, stdout, stderr = streams_of(stdin, input, stdout, stderr, capture_output)
     mode = Mode(text_mode(text, universal_newlines), encoding, errors)
-    with Streams(stdin, stdout, stderr) as streams:
+    with Streams(stdin, stdout, stderr, pipesize) as streams:
         make = Captured if streams.output(1) is not None else Container
         stdin, stdout, stderr = streams.childs
         container = make(spec, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds)

@@ -210,6 +210,11 @@ def test_what_a_container_has_anyway() -> None:
     assert done.returncode == 0
 
 
+def test_sizes_of_buffers_and_pipes() -> None:
+    script = "import fcntl; print(fcntl.fcntl(1, fcntl.F_GETPIPE_SZ))"
+    assert out([sys.executable, "-c", script], bufsize=0, pipesize=4096) == "4096\n"
+
+
 def test_universal_newlines() -> None:
     done = crabcan.run(["printf", "a\\r\\nb"], stdout=crabcan.PIPE, universal_newlines=True)
     assert done.stdout == "a\nb"
