@@ -29,6 +29,9 @@ WRITE = select.PIPE_BUF
 
 WRITABLE = select.POLLOUT
 
+# Seconds between two looks at the terminal's mode, once stdin has ended.
+LOOK = 0.05
+
 
 class _Ended(BaseException):
     """A signal that ends the caller has come."""
@@ -191,6 +194,7 @@ class _Copy:
         self._line_is_complete = True
         self._has_ended = False
         self._is_drained = False
+        self._mode_of_end: int | None = None  # that the end of stdin was typed in
         os.set_blocking(master, False)
 
     def close(self) -> None:
@@ -204,12 +208,15 @@ class _Copy:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return False
+            if self._mode_of_end is not None:
+                self._type_end_anew()
+                left = LOOK if left is None else min(left, LOOK)
             ready = self._wait(wakeup, left)
             if wakeup in ready:
                 os.read(wakeup, CHUNK)  # its handler has run
             if self._pidfd in ready:
                 self._has_ended = True
-                self._stdin, self._typed = None, b""
+                self._stdin, self._typed, self._mode_of_end = None, b"", None
             self._pass_input(ready)
             self._pass_output(ready)
         return True
@@ -249,8 +256,22 @@ class _Copy:
 
     def _end_of_input(self) -> bytes:
         """What a person would type for it; the first one ends a line that is not complete."""
+        self._mode_of_end = self._mode()
+        return self._end_key() if self._line_is_complete else self._end_key() * 2
+
+    def _end_key(self) -> bytes:
         key: bytes = termios.tcgetattr(self._master)[6][termios.VEOF]
-        return key if self._line_is_complete else key * 2
+        return key
+
+    def _mode(self) -> int:
+        local: int = termios.tcgetattr(self._master)[3]
+        return local & termios.ICANON
+
+    def _type_end_anew(self) -> None:
+        """A shell changes the mode as it begins, and the end that waits is one no more (n_tty)."""
+        if self._mode() != self._mode_of_end and not self._typed:
+            self._mode_of_end = self._mode()
+            self._typed = self._end_key()
 
     def _pass_output(self, ready: dict[int, int]) -> None:
         if self._shown and self._stdout in ready:

@@ -18,18 +18,24 @@ class UsageError(Exception):
 
 
 class Option:
-    """One option: `metavar` is None for a flag; `many` collects each use."""
+    """One option: `metavar` is None for a flag; `aliases` are other long names."""
 
-    __slots__ = ("help", "long", "many", "metavar", "short")
+    __slots__ = ("aliases", "help", "long", "metavar", "short")
 
     def __init__(
-        self, short: str, long: str, metavar: str | None, help: str, *, many: bool = False
+        self,
+        short: str,
+        long: str,
+        metavar: str | None,
+        help: str,
+        *,
+        aliases: tuple[str, ...] = (),
     ) -> None:
         self.short = short
         self.long = long
         self.metavar = metavar
         self.help = help
-        self.many = many
+        self.aliases = aliases
 
     @property
     def name(self) -> str:
@@ -38,9 +44,15 @@ class Option:
 
     @property
     def spelling(self) -> str:
-        """How help shows it: ``-u, --uid UID``."""
-        both = f"{self.short}, {self.long}" if self.short else f"    {self.long}"
+        """How help shows it: ``-w, --cwd, --workdir DIR``."""
+        names = ", ".join((self.long, *self.aliases))
+        both = f"{self.short}, {names}" if self.short else f"    {names}"
         return f"{both} {self.metavar}" if self.metavar else both
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All by which it can be given."""
+        return (*((self.short,) if self.short else ()), self.long, *self.aliases)
 
 
 class Parsed:
@@ -64,7 +76,7 @@ def parse(table: Sequence[Option], words: list[str]) -> Parsed:
         UsageError: an unknown option, with the closest one, or a value missing or superfluous.
 
     """
-    known = {spelling: option for option in table for spelling in (option.short, option.long)}
+    known = {name: option for option in table for name in option.names}
     found = Parsed()
     left = list(words)
     while left:
@@ -91,7 +103,9 @@ def _take(
     if option is None:
         raise _unknown(table, name)
     if option.metavar is None:
-        if equals:
+        if equals and not word.startswith("--"):  # -it: one flag, and more
+            left.insert(0, f"-{value}")
+        elif equals:
             raise UsageError(f"{name} takes no value: {word!r}", f"write {name} alone")
         found.flags.add(option.name)
         return
@@ -105,12 +119,30 @@ def _take(
 def _unknown(table: Sequence[Option], name: str) -> UsageError:
     from difflib import get_close_matches
 
-    close = get_close_matches(name, [option.long for option in table], n=1)
+    names = [name for option in table for name in option.names]
+    close = get_close_matches(name, names, n=1)
     advice = f"did you mean {close[0]}?" if close else "see crabcan run --help"
     return UsageError(f"there is no option {name}", advice)
 
 
+WIDTH = 34  # of the names; what is longer has its help below
+
+
 def help_text(table: Sequence[Option]) -> str:
     """The options, a line each."""
-    width = max(len(option.spelling) for option in table)
-    return "".join(f"  {option.spelling:<{width}}  {option.help}\n" for option in table)
+    return "".join(_line(option) for option in table)
+
+
+def _line(option: Option) -> str:
+    first, *others = option.help.splitlines()
+    if len(option.spelling) > WIDTH:
+        lines = [f"  {option.spelling}", f"  {'':<{WIDTH}}  {first}"]
+    else:
+        lines = [f"  {option.spelling:<{WIDTH}}  {first}"]
+    lines += [f"  {'':<{WIDTH}}  {line}" for line in others]
+    return "\n".join(lines) + "\n"
+
+
+def sections_text(sections: Sequence[tuple[str, Sequence[Option]]]) -> str:
+    """The same under titles."""
+    return "\n".join(f"{title}:\n{help_text(table)}" for title, table in sections)

@@ -34,11 +34,6 @@ def listed(_name: str, words: list[str]) -> list[str]:
     return [item for word in words for item in word.split(",") if item]
 
 
-def every(_name: str, words: list[str]) -> list[str]:
-    """All of them, as they are."""
-    return list(words)
-
-
 def numbers(name: str, words: list[str]) -> list[int]:
     """Numbers and ranges: ``0,2-3``."""
     found: list[int] = []
@@ -49,6 +44,39 @@ def numbers(name: str, words: list[str]) -> list[int]:
     return found
 
 
+def capabilities(_name: str, words: list[str]) -> list[str]:
+    """Plain names; ``all`` is each that there is."""
+    from crabcan.capabilities import mask_of, names_of
+
+    given = [name.lower() for name in listed("", words)]
+    return list(names_of(2**64 - 1 if "all" in given else mask_of(given)))
+
+
+def environment(name: str, words: list[str]) -> dict[str, str]:
+    """``NAME=VALUE``, and ``NAME`` for the caller's value, if it has one."""
+    import os
+
+    found = {}
+    for word in words:
+        if "=" in word:
+            key, value = _pair(name, word)
+            found[key] = value
+        elif word in os.environ:
+            found[word] = os.environ[word]
+    return found
+
+
+def env_file(path: str) -> dict[str, str]:
+    """A file of such lines; empty ones and those that begin with # are passed over."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.strip("\n").lstrip() for line in file]
+    except OSError as error:
+        raise UsageError(f"--env-file {path!r} cannot be read: {error.strerror}",
+                         "give a file of NAME=VALUE lines") from None  # fmt: skip
+    return environment("env-file", [line for line in lines if line and line[0] != "#"])
+
+
 def pairs(name: str, words: list[str]) -> dict[str, str]:
     """``NAME=VALUE``, one a word: the value may hold commas."""
     return dict(_pair(name, word) for word in words)
@@ -56,14 +84,7 @@ def pairs(name: str, words: list[str]) -> dict[str, str]:
 
 def table(name: str, words: list[str]) -> dict[str, Any]:
     """``name=value,name=value`` with numbers as numbers."""
-    return {key: _plain(value) for key, value in (_pair(name, w) for w in listed(name, words))}
-
-
-def limits(name: str, words: list[str]) -> object:
-    """A crabcan.Limits."""
-    from crabcan.limits import Limits
-
-    return Limits.from_mapping(table(name, words))
+    return {key: plain(value) for key, value in (_pair(name, w) for w in listed(name, words))}
 
 
 def landlock(name: str, words: list[str]) -> object:
@@ -72,7 +93,7 @@ def landlock(name: str, words: list[str]) -> object:
 
     found: dict[str, list[Any]] = {}
     for key, value in (_pair(name, word) for word in listed(name, words)):
-        found.setdefault(key, []).append(_plain(value))
+        found.setdefault(key, []).append(plain(value))
     try:
         return Landlock(**found)
     except TypeError as error:
@@ -83,7 +104,7 @@ def rlimits(name: str, words: list[str]) -> dict[str, Any]:
     """``nofile=64:128``: soft and hard, or one number for both."""
     found: dict[str, Any] = {}
     for key, value in (_pair(name, word) for word in listed(name, words)):
-        limits = [_plain(part) for part in value.split(":")]
+        limits = [plain(part) for part in value.split(":")]
         found[key] = limits[0] if len(limits) == 1 else tuple(limits)
     return found
 
@@ -101,7 +122,7 @@ def mount(name: str, word: str) -> object:
         raise _check.unknown(name, kind, mounts.TYPES)
     arguments: dict[str, Any] = dict(_pair(name, item) for item in rest)
     for key in arguments.keys() - _TEXTS:
-        arguments[key] = _plain(arguments[key])
+        arguments[key] = plain(arguments[key])
     if "mode" in arguments:
         arguments["mode"] = octal(name, [str(arguments["mode"])])
     try:
@@ -158,7 +179,8 @@ def _pair(name: str, word: str) -> tuple[str, str]:
     return key, value
 
 
-def _plain(text: str) -> bool | int | float | str:
+def plain(text: str) -> bool | int | float | str:
+    """A truth value, a number, or what it is."""
     if text in ("true", "false"):
         return text == "true"
     for kind in (int, float):

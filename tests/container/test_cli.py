@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from crabcan.cli import run
 
 
 def crabcan(*words: str) -> subprocess.CompletedProcess[str]:
@@ -80,8 +83,91 @@ def test_a_mistyped_option_is_answered_with_the_closest() -> None:
     assert "did you mean --hostname?" in crabcan("run", "--hostnme", "x", "true").stderr
 
 
-def test_help_teaches() -> None:
-    assert "examples:" in crabcan("run", "--help").stdout
+def test_help_teaches(busybox_root: Path) -> None:
+    """Each of its examples, as it stands."""
+    here = busybox_root.parent
+    (here / "out").mkdir()
+    (here / "out").chmod(0o777)
+    (here / "Makefile").write_text("all:\n")
+    text = crabcan("run", "--help").stdout
+    examples = re.findall(r"^  \S.*  (crabcan run .*)$", text, re.MULTILINE)
+    assert len(examples) == 7
+    for example in examples:
+        words = shlex.split(example)[1:]
+        if "make" in words:
+            words[words.index("make")] = "true"  # which the container need not have
+        done = subprocess.run(
+            [sys.executable, "-m", "crabcan", *words],
+            cwd=here,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if "--memory" in words and os.geteuid() != 0 and done.returncode:
+            assert "the memory controller is not to be had here" in done.stderr
+        else:
+            assert done.returncode == 0, (example, done.stderr)
+    assert [path.name for path in (here / "out").iterdir()] == ["made"]
+
+
+def test_docker_names(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("# a comment\n\nA=from file\nB=b=b\nCRABCAN_TEST_HERE\nNOWHERE\n")
+    os.environ["CRABCAN_TEST_HERE"] = "the caller's"
+    words = ["--env-file", str(tmp_path / "env"), "-e", "A=given", "-e", "CRABCAN_TEST_HERE"]
+    words += ["--workdir", "/tmp", "--ulimit", "nofile=64:128", "--read-only", "--rm", "-i"]
+    words += ["--cpuset-cpus", str(min(os.sched_getaffinity(0))), "--pids-limit", "20"]
+    words += ["--cap-add", "NET_RAW,chown", "--cap-drop", "CAP_CHOWN", "--hostname", "moon"]
+    words += ["--user", "root", "--tmpfs", "/work:size=1M", "--network", "none", "--volume=/usr:/u"]
+    script = (
+        "echo $A $B $CRABCAN_TEST_HERE ${NOWHERE-none}; pwd; ulimit -n; hostname; nproc; "
+        "ls -d /u/bin; grep CapBnd /proc/self/status"
+    )
+    done = crabcan("run", *words, "--", "bash", "-c", script)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "given b=b the caller's none",
+        "/tmp",
+        "64",
+        "moon",
+        "1",
+        "/u/bin",
+        "CapBnd:\t0000000000002000",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "advice"),
+    [
+        (["--memmory", "1m"], "no option --memmory", "did you mean --memory?"),
+        (["--wrokdir", "/"], "no option --wrokdir", "did you mean --workdir?"),
+        (["--cap-add", "net_rwa"], "'net_rwa'", "did you mean 'net_raw'?"),
+        (["--deny-syscalls", "opennat"], "'opennat'", "did you mean 'openat'?"),
+        (["--memory", "lots"], "limits.memory: 'lots'", "64M"),
+        (["--env-file", "/nonexistent"], "/nonexistent", "NAME=VALUE"),
+        (["--read-only", "--root-writable"], "both", "leave one out"),
+        (["--network", "nnoe"], "'nnoe'", "none"),
+        (["-x"], "no option -x", "--help"),
+    ],
+)
+def test_what_is_wrong_and_what_to_do_in_two_lines(
+    words: list[str], what: str, advice: str
+) -> None:
+    done = crabcan("run", *words, "--", "true")
+    assert (done.returncode, done.stdout) == (125, "")
+    first, second = done.stderr.splitlines()
+    assert first.startswith("crabcan: ")
+    assert what in first
+    assert second.startswith("  ")
+    assert advice in second
+
+
+def test_every_option_is_taken_and_told_once() -> None:
+    names = [name for option in run.OPTIONS for name in option.names]
+    assert len(set(names)) == len(names)
+    text = crabcan("run", "--help").stdout
+    for option in run.OPTIONS:
+        assert option.spelling in text
+    assert max(map(len, text.splitlines())) <= 100
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

@@ -15,6 +15,7 @@ import pytest
 import crabcan
 from crabcan import Bind, Landlock, Limits, Overlay, Spec, Tmpfs, profile, spec
 from crabcan.cli import run as cli
+from crabcan.cli.arguments import arguments_of
 from crabcan.cli.options import UsageError, parse
 
 
@@ -86,7 +87,7 @@ mode = 0o700
 
 def test_the_same_names_in_all_three(tmp_path: Path) -> None:
     wanted = Spec(["true"], **{**PYTHON, "channel": False})
-    words = cli.arguments_of(parse(cli.OPTIONS, WORDS))
+    words = arguments_of(parse(cli.OPTIONS, WORDS))
     words["env"] = PYTHON["env"]  # on the command line it is added to the clean one
     assert Spec(["true"], **words) == wanted
     path = tmp_path / "p.toml"
@@ -189,14 +190,14 @@ def test_short_forms(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
     words = ["-a", f"{tmp_path}:/a", "-v", f"{tmp_path}:/v:rw", "--overlay", f"{tmp_path}:/o"]
     parsed = parse(cli.OPTIONS, [*words, "--tmpfs", "/t:size=2M,mode=755"])
-    assert cli.arguments_of(parsed)["mounts"] == [
+    assert arguments_of(parsed)["mounts"] == [
         Overlay("/o", tmp_path),
         Bind(tmp_path, "/a"),
         Bind(tmp_path, "/v", writable=True),
         Tmpfs("/t", size="2M", mode=0o755),
     ]
     with pytest.raises(UsageError):
-        cli.arguments_of(parse(cli.OPTIONS, ["-v", "x"]))
+        arguments_of(parse(cli.OPTIONS, ["-v", "x"]))
 
 
 def test_a_file_on_the_command_line() -> None:
