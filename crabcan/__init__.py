@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from crabcan import aio as aio
+    from crabcan._exec import Exec
     from crabcan._inside import Inside, inside
     from crabcan._popen import Popen
     from crabcan._run import (
@@ -87,6 +88,7 @@ _HOMES = {
     "Directory": "mounts",
     "DirectoryNotFound": "errors",
     "Error": "errors",
+    "Exec": "_exec",
     "Executor": "executor",
     "File": "mounts",
     "Future": "executor",
@@ -142,6 +144,7 @@ __all__ = [
     "Directory",
     "DirectoryNotFound",
     "Error",
+    "Exec",
     "Executor",
     "File",
     "Future",

@@ -82,16 +82,13 @@ class Popen:
         self.args = command_of(args)
         self.returncode: int | None = None
         self._mode = Mode(text_mode(text, universal_newlines), encoding, errors)
-        spec = of_subprocess(args, options, pass_fds)
+        spec = self._spec_of(args, options, pass_fds)
         if spec.tty:
             refuse_with_tty(stdin=stdin, stdout=stdout, stderr=stderr)
         self._communicating = False
         self._streams = Streams(stdin, stdout, stderr, pipesize)
         try:
-            ends = self._streams.childs
-            self._container = Container(
-                spec, stdin=ends[0], stdout=ends[1], stderr=ends[2], pass_fds=pass_fds
-            )
+            self._container = self._make(spec, self._streams.childs, pass_fds)
             self._container.create()
         except BaseException:
             self._streams.close()
@@ -102,6 +99,14 @@ class Popen:
         self.stdin = self._streams.lend(0, lambda fd: self._mode.open(fd, "w", size))
         self.stdout = self._streams.lend(1, lambda fd: self._mode.open(fd, "r", size))
         self.stderr = self._streams.lend(2, lambda fd: self._mode.open(fd, "r", size))
+
+    def _spec_of(
+        self, args: Command | Spec, options: SubprocessOptions, pass_fds: Iterable[int]
+    ) -> Spec:
+        return of_subprocess(args, options, pass_fds)
+
+    def _make(self, spec: Spec, ends: list[Stdio], pass_fds: Iterable[int]) -> Container:
+        return Container(spec, stdin=ends[0], stdout=ends[1], stderr=ends[2], pass_fds=pass_fds)
 
     __class_getitem__: Any = classmethod(types.GenericAlias)  # Popen[bytes], as subprocess has it
 

@@ -239,7 +239,9 @@ def _network_namespace(spec: Spec) -> dict[str, str | _Join]:
 class _NothingJoined:
     """What most containers join, without importing what could."""
 
-    has_user = False
+    def __init__(self, has_user: bool = False) -> None:
+        self.has_user = has_user
+
     fds: tuple[int, ...] = ()
     flags: tuple[int, ...] = ()
 
@@ -319,6 +321,15 @@ def _nanoseconds(spec: Spec, name: str) -> int:
     return 0 if seconds is None else max(int(min(seconds, 1e9) * 1e9), 1)
 
 
+def compile_exec(spec: Spec, has_user: bool, window: tuple[int, int]) -> _core.Plan:
+    """The plan of a further process in a container, of which only its own steps are carried out.
+
+    `has_user`: whether the container has joined a user namespace.
+    """
+    joined = _NothingJoined(has_user)
+    return compile_plan(spec, joined=joined, window=window, with_mounts=False)
+
+
 def compile_plan(
     spec: Spec,
     *,
@@ -327,6 +338,7 @@ def compile_plan(
     group_count: int = 0,
     passed: bytes = b"",
     window: tuple[int, int] = defaults.WINDOW,
+    with_mounts: bool = True,
 ) -> _core.Plan:
     """Compile a plan; it can be launched any number of times, from any thread.
 
@@ -358,7 +370,7 @@ def compile_plan(
             executables=tuple(os.fsencode(name) for name in executables_of(spec)),
             argv=tuple(os.fsencode(word) for word in spec.command),
             environ=tuple(os.fsencode(f"{name}={value}") for name, value in environ.items()),
-            mounts=tuple(mounts_of(spec, who)),
+            mounts=tuple(mounts_of(spec, who)) if with_mounts else (),
             capabilities=_capabilities(spec),
             groups=b"".join(gid.to_bytes(4, "little") for gid in spec.groups),
             rlimits=_rlimits(spec, stand_ins or {}),

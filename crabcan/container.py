@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import errno
 import os
 import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 from crabcan import _channel as channel
 from crabcan import _core, defaults, host, log
 from crabcan._resources import End, Resources
 from crabcan.compile import compile_plan, namespaces_to_join
-from crabcan.errors import ContainerError, SetupError, invalid, of_step
+from crabcan.errors import ContainerError, Error, SetupError, invalid, of_step
 from crabcan.spec import Command, Spec, spec_of
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
-    from typing import IO, Unpack
+    from typing import IO, Any, Unpack
 
+    from crabcan._exec import Exec, _Process
     from crabcan._run import TimeoutExpired
     from crabcan.spec import Options
     from crabcan.terminal import Terminal
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     from crabcan.usage import Usage
 
     # What _core.Process.report() gives: nothing yet, the end of all reports, or one.
-    Report = tuple[int, int, int, int, int, int, int] | tuple[()] | None
+    Report = tuple[int, int, int, int, int, int, int, int, int] | tuple[()] | None
+    Stdio3 = tuple[int | None, int | None, int | None]
 
     Stdio = int | IO[bytes] | IO[str] | None
 
@@ -130,6 +133,9 @@ class Container:
         self._marks: list[tuple[int, int]] = []  # steps of ours that are not the core's
         self._moments = b"", b""
         self._terminal: Terminal | None = None
+        self._has_user = False  # whether it has joined a user namespace
+        self._execs: dict[int, _Process] = {}
+        self._exec_count = 0
         log.debug(LOGGER, "Linux release: %s", os.uname().release)
         host.check()
         self.spec = spec_of(command, options)
@@ -138,12 +144,7 @@ class Container:
             raise invalid("limits.output", limits.output, "only run(capture_output=True) counts it")
         if self.spec.tty:
             refuse_with_tty(stdin=stdin, stdout=stdout, stderr=stderr)
-        self._stdio = tuple(
-            _descriptor(name, value, number)
-            for number, (name, value) in enumerate(
-                (("stdin", stdin), ("stdout", stdout), ("stderr", stderr))
-            )
-        )
+        self._stdio = _descriptors(stdin, stdout, stderr)
         self._passed = _passed(pass_fds, self.spec.channel)
 
     def __enter__(self) -> Container:
@@ -194,6 +195,7 @@ class Container:
         self._resources.take(self.spec)
         self._mark(_core.STEP_COMPILE)
         with contextlib.closing(namespaces_to_join(self.spec)) as joined:
+            self._has_user = joined.has_user
             groups = self._resources.open_groups()
             try:
                 plan = self._plan = compile_plan(
@@ -202,7 +204,7 @@ class Container:
                     stand_ins=self._resources.stand_ins,
                     group_count=self._resources.group_count,
                     passed=self._passed,
-                    window=self._window(),
+                    window=self._window_of(self.spec),
                 )
                 if self.spec.channel:
                     self._sockets = channel.pair()
@@ -223,8 +225,8 @@ class Container:
     def _mark(self, step: int) -> None:
         self._marks.append((step, time.monotonic_ns()))
 
-    def _window(self) -> tuple[int, int]:
-        if not self.spec.tty:
+    def _window_of(self, spec: Spec) -> tuple[int, int]:
+        if not spec.tty:
             return defaults.WINDOW
         from crabcan.terminal import window_of
 
@@ -235,30 +237,33 @@ class Container:
 
         try:
             return Terminal(process.terminal())
-        except _core.StepError as failure:
-            raise of_step(*failure.args, "") from None
+        except _core.StepError as problem:
+            raise of_step(*problem.args, "") from None
 
     def _launch(
         self, plan: _core.Plan, joined: tuple[int, ...], groups: tuple[int, ...]
     ) -> _core.Process:
+        childs_end = -1 if self._sockets is None else self._sockets[1]
         stdio = (None, None, None) if self.spec.tty else self._stdio  # nothing of ours goes in
+        with self._stdio_of(stdio) as fds:
+            try:
+                return plan.launch(
+                    fds, childs_end, self._resources.cgroup_fd, joined, groups, self._passed
+                )
+            except _core.StepError as problem:
+                step, index, errnum = problem.args
+                raise of_step(step, index, errnum, plan.describe(step, index)) from None
+            finally:
+                plan.close_file()  # launched once: the plan is kept for its words
+
+    @contextlib.contextmanager
+    def _stdio_of(self, stdio: Stdio3) -> Iterator[tuple[int, int, int]]:
+        """With /dev/null for what the caller has closed."""
         devnull = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) if None in stdio else -1
         stdin, stdout, stderr = (devnull if fd is None else fd for fd in stdio)
-        childs_end = -1 if self._sockets is None else self._sockets[1]
         try:
-            return plan.launch(
-                (stdin, stdout, stderr),
-                childs_end,
-                self._resources.cgroup_fd,
-                joined,
-                groups,
-                self._passed,
-            )
-        except _core.StepError as failure:
-            step, index, errnum = failure.args
-            raise of_step(step, index, errnum, plan.describe(step, index)) from None
+            yield stdin, stdout, stderr
         finally:
-            plan.close_file()  # launched once: the plan is kept for its words
             if devnull >= 0:
                 os.close(devnull)
 
@@ -274,22 +279,13 @@ class Container:
             self._log_timeline()
         kind, step, index, errnum = report[:4]
         if kind == _core.REPORT_FAILED:
-            error = of_step(step, index, errnum, plan.describe(step, index))
-            if isinstance(error, SetupError):
-                error.filename = self._filename(error.step)
-            raise error
+            raise failure(self.spec, plan, step, index, errnum)
         self._resources.started(report[6])
         if self.spec.tty:
             self._terminal = self._take_terminal(process)
         log.debug(LOGGER, "Creation finished")
         log.debug(LOGGER, "Container child PID: %s", self._child_pid)
         return True
-
-    def _filename(self, step: str) -> str | None:
-        """What an OSError is about, where that is one file."""
-        if step == "exec":
-            return self.spec.executable or self.spec.command[0]
-        return self.spec.cwd if step == "cwd" else None
 
     def _log_timeline(self) -> None:
         for step in self.timeline:
@@ -384,7 +380,7 @@ class Container:
         """The returncode; None at the timeout. Another thread may see it first, and close."""
         if self._returncode is None:
             try:
-                end = self._created(what).wait(timeout)
+                end = self._wait_with_execs(what, timeout)
             except (ContainerError, ValueError):
                 if self._returncode is None:
                     self._check_open(what)
@@ -393,6 +389,113 @@ class Container:
                 if end is not None:
                     self._take_end(end)
         return self._returncode
+
+    def _wait_with_execs(self, what: str, timeout: float | None) -> End | None:
+        """Reports of further processes are read first: the core forgets those that it passes."""
+        process = self._created(what)
+        if self._execs:
+            from crabcan._exec import readable
+
+            if not readable([process.pidfd], timeout):
+                return None
+            while self._pump(0) and self._execs:
+                pass
+            timeout = 0
+        return process.wait(timeout)
+
+    def exec(self, command: Command, **options: Any) -> Exec:
+        r"""Start a further process in the container that runs, behind the same walls.
+
+        It is born from the container's init, and has the container's ids, privileges, filters and
+        environment. A limit of the container counts for all of its processes.
+
+        Args:
+            command: the program and its arguments.
+            options: env (the whole environment), cwd, tty; and Popen's stdin, stdout, stderr, text,
+                encoding, errors, bufsize, pipesize.
+
+        Returns:
+            a crabcan.Exec, in the shape of Popen.
+
+        Raises:
+            ContainerError: it is not created yet, closed, or has ended.
+            CommandNotFound, CommandNotExecutable, SetupError: a step failed.
+            ArgumentInvalid: a value is refused.
+
+        Example:
+            >>> import crabcan
+            >>> with crabcan.Container(["sleep", "60"]) as container:
+            ...     container.create()
+            ...     container.exec(["sh", "-c", "exit 3"]).wait()
+            3
+
+        """
+        from crabcan._exec import Exec
+
+        self._created("exec")
+        return Exec(self, command, **options)
+
+    def pause(self) -> None:
+        """Stop every process in it (SIGSTOP, sent by init to all), until unpause().
+
+        Raises:
+            ContainerError: not created yet, closed, ended, or in a PID namespace of others.
+
+        """
+        self._pause("pause", _core.REQUEST_STOP)
+
+    def unpause(self) -> None:
+        """Let every process in it go on (SIGCONT)."""
+        self._pause("unpause", _core.REQUEST_CONTINUE)
+
+    def _pause(self, what: str, request: int) -> None:
+        self._created(what)
+        if "pid" in dict(self.spec.namespaces):
+            raise ContainerError(f"{what}: its processes are in a PID namespace with others")
+        self._tell(request, 0, 0)
+
+    def _tell(self, request: int, number: int, signum: int) -> None:
+        try:
+            self._created("signal").tell(request, number, signum)
+        except OSError:  # its init is gone: nobody is left to be told
+            return
+
+    def _ask_exec(self, plan: _core.Plan, stdio: tuple[int, int, int], number: int) -> None:
+        try:
+            self._created("exec").exec(plan, stdio, number)
+        except _core.StepError as problem:
+            self._drop_exec(number)
+            if problem.args[2] == errno.EPIPE:
+                raise ended("exec") from None
+            raise of_step(*problem.args, "") from None
+        finally:
+            plan.close_file()
+
+    def _add_exec(self, process: _Process) -> int:
+        with self._ending:
+            self._exec_count += 1
+            self._execs[self._exec_count] = process
+            return self._exec_count
+
+    def _drop_exec(self, number: int) -> None:
+        self._execs.pop(number, None)
+
+    def _pump(self, timeout: float) -> bool:
+        """Take one report, for whichever process it is; False once there will be none any more."""
+        from crabcan._exec import readable
+
+        process = self._created("exec")
+        report = process.report(0)
+        if report is None:
+            readable([process.report_fd], timeout)
+            report = process.report(0)
+        if report == ():
+            for waiting in list(self._execs.values()):
+                waiting.container_ended()
+            return False
+        if report and report[7] in self._execs:
+            self._execs[report[7]].take_report(report)
+        return True
 
     def _take_end(self, end: End) -> None:
         with self._ending:
@@ -502,6 +605,8 @@ class Container:
         if self._process is not None:
             self._moments = self._process.timeline()
             self._process.close()
+        for waiting in list(self._execs.values()):
+            waiting.container_ended()
         self._resources.release()
         if self._terminal is not None:
             self._terminal.close()
@@ -538,6 +643,28 @@ def refuse_with_tty(**streams: object) -> None:
     for name, value in streams.items():
         if value is not None and value is not False:
             raise invalid(name, value, "leave it out: with tty it is the terminal's")
+
+
+def failure(spec: Spec, plan: _core.Plan, step: int, index: int, errnum: int) -> Error:
+    """The exception for a step that init has reported, with the file that it is about."""
+    error = of_step(step, index, errnum, plan.describe(step, index))
+    files = {"exec": spec.executable or spec.command[0], "cwd": spec.cwd}
+    if isinstance(error, SetupError) and error.step in files:
+        error.filename = files[error.step]
+    return error
+
+
+def ended(what: str) -> ContainerError:
+    """The exception for what a container that has ended is asked for."""
+    return ContainerError(f"{what}: the container has ended")
+
+
+def _descriptors(stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Stdio3:
+    return (
+        _descriptor("stdin", stdin, 0),
+        _descriptor("stdout", stdout, 1),
+        _descriptor("stderr", stderr, 2),
+    )
 
 
 def _descriptor(name: str, value: Stdio, own: int) -> int | None:

@@ -163,6 +163,18 @@ int crab_process_terminal(struct crab_process *process,
 /* kill(2) by pidfd; -1 with errno, ESRCH once it has been reaped. */
 int crab_process_signal(struct crab_process *process, int signum);
 
+/*
+ * Asks init for another process, by a plan of its own, of which only what the
+ * payload's process does is carried out: ids, privileges, filters, exec. The
+ * reports with `id`, which is not 0, tell the rest.
+ */
+int crab_process_exec(struct crab_process *process, struct crab_plan *plan,
+		      const int stdio[3], uint32_t id,
+		      struct crab_error *error);
+/* The other requests; -1 with errno. */
+int crab_process_tell(struct crab_process *process, enum crab_request_type type,
+		      uint32_t id, int signum);
+
 /* How a container ended. */
 struct crab_status {
 	bool reported; /* by init; else read off init's own end */

@@ -17,6 +17,8 @@
 #include "../plan/count.h"
 #include "cleanup.h"
 #include "error.h"
+#include "plan.h"
+#include "sealed.h"
 
 #ifndef P_PIDFD /* glibc before 2.36 */
 #define P_PIDFD 3
@@ -188,7 +190,7 @@ enum crab_poll crab_process_report(struct crab_process *process,
 		}
 		if (size > 0) {
 			*ret = message.report;
-			if (ret->type == CRAB_REPORT_ENDED)
+			if (ret->type == CRAB_REPORT_ENDED && ret->id == 0)
 				take_end(process, ret);
 			return CRAB_POLL_REPORT;
 		}
@@ -303,6 +305,62 @@ int crab_process_terminal(struct crab_process *process,
 		return crab_fail(error, CRAB_STEP_TERMINAL);
 	}
 	return steal_fd(&process->terminal);
+}
+
+static int request(struct crab_process *process,
+		   const struct crab_request *request, const int *fds,
+		   size_t count)
+{
+	union {
+		char bytes[CMSG_SPACE(CRAB_REQUEST_FDS * sizeof(int))];
+		struct cmsghdr align;
+	} ancillary = { 0 };
+	struct iovec data = { (void *)(uintptr_t)request, sizeof(*request) };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
+
+	if (count) {
+		message.msg_control = ancillary.bytes;
+		message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+	}
+	/* init answers at once or is dead: nobody waits for it here. */
+	ssize_t size = sendmsg(process->control, &message,
+			       MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	return size < 0 ? -1 : 0;
+}
+
+int crab_process_exec(struct crab_process *process, struct crab_plan *plan,
+		      const int stdio[3], uint32_t id, struct crab_error *error)
+{
+	const struct crab_request exec = { .type = CRAB_REQUEST_EXEC,
+					   .id = id };
+	int plan_fd = sealed_file_get(&plan->file, "crabcan-plan", plan->header,
+				      plan->size);
+
+	if (plan_fd < 0)
+		return crab_fail(error, CRAB_STEP_IMAGE);
+	const int fds[CRAB_REQUEST_FDS] = { plan_fd, stdio[0], stdio[1],
+					    stdio[2] };
+
+	if (request(process, &exec, fds, CRAB_REQUEST_FDS) < 0)
+		return crab_fail(error, CRAB_STEP_HANDSHAKE);
+	return 0;
+}
+
+int crab_process_tell(struct crab_process *process, enum crab_request_type type,
+		      uint32_t id, int signum)
+{
+	const struct crab_request told = { .type = type,
+					   .id = id,
+					   .signum = signum };
+
+	return request(process, &told, NULL, 0);
 }
 
 /* The pid in the caller's own terms; -1 for what is no live pidfd. */

@@ -6,9 +6,10 @@
 #include "init.h"
 
 /* A report with a descriptor (unix(7), SCM_RIGHTS). */
-long send_descriptor(enum crab_report_type type, int fd)
+long send_descriptor(const struct init *init, enum crab_report_type type,
+		     int fd)
 {
-	struct crab_report report = { .type = type };
+	struct crab_report report = { .type = type, .id = init->id };
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;

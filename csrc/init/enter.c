@@ -80,7 +80,7 @@ long namespaces_join(struct init *init)
 		await_go_on();
 		return 0;
 	}
-	result = pid < 0 ? pid : send_descriptor(CRAB_REPORT_INIT, pidfd);
+	result = pid < 0 ? pid : send_descriptor(init, CRAB_REPORT_INIT, pidfd);
 	if (result < 0)
 		return result;
 	_exit(0);

@@ -2,6 +2,7 @@
 #ifndef CRABCAN_INIT_INIT_H
 #define CRABCAN_INIT_INIT_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -29,6 +30,8 @@ struct init {
 	int bases[CRAB_MAX_BASES]; /* tops of the mounts with CRAB_MOUNT_BASE */
 	uint32_t base_count;
 	int devpts;	  /* the container's own, or -1 */
+	int slave;	  /* of the terminal, or -1 */
+	uint32_t id;	  /* of a process that was asked for; 0: the payload */
 	int signals;	  /* signalfd */
 	int account;	  /* where the CPU time is read, if it is limited */
 	uint64_t started; /* monotonic, nanoseconds */
@@ -51,10 +54,12 @@ void begin_step(struct init *init, enum crab_step step, uint32_t index);
 void send_report(struct crab_report *report);
 void send_timeline(void);
 /* descriptor.c: the descriptor becomes the caller's too. */
-long send_descriptor(enum crab_report_type type, int fd);
+long send_descriptor(const struct init *init, enum crab_report_type type,
+		     int fd);
 
 /* plan.c */
 long plan_open(struct init *init);
+long plan_map(struct init *init, int fd);
 /* enter.c */
 long namespaces_join(struct init *init);
 /* identity.c */
@@ -101,6 +106,9 @@ long landlock_restrict(struct init *init);
 uint64_t monotonic(void);
 void clock_start(struct init *init);
 int clock_left(struct init *init);
+/* exec.c: false once the caller has closed its end */
+bool requests_take(const struct init *init);
+void exec_ended(const siginfo_t *end);
 /* supervise.c */
 long signals_take_over(struct init *init);
 int supervise(struct init *init);

@@ -124,7 +124,9 @@ static void report_failure(const struct init *init, long error)
 
 int main(void)
 {
-	struct init init = { .root = -1, .scratch = -1, .devpts = -1 };
+	struct init init = {
+		.root = -1, .scratch = -1, .devpts = -1, .slave = -1
+	};
 	long result = take_steps(&init, order);
 
 	if (result < 0) {

@@ -111,8 +111,7 @@ static long make_filesystem(struct init *init,
 	const char *options = crab_plan_string(init->plan, mount->data);
 	long tree = filesystem_make(type, options, mount->flags);
 
-	if (tree >= 0 && (init->plan->flags & CRAB_PLAN_TTY) &&
-	    !strcmp(type, "devpts"))
+	if (tree >= 0 && !strcmp(type, "devpts"))
 		keep_devpts(init, (int)tree);
 	return attach_and_keep(init, mount, tree);
 }

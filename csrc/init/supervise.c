@@ -86,6 +86,7 @@ static bool reap(struct init *init)
 			report_end(init, &end);
 			return true;
 		}
+		exec_ended(&end);
 	}
 }
 
@@ -113,6 +114,7 @@ static bool reap_one(const struct init *init)
 		return errno == EINTR;
 	if (end.si_pid == init->payload && !init->payload_ended)
 		report_end(init, &end);
+	exec_ended(&end);
 	return true;
 }
 
@@ -161,8 +163,9 @@ static int watch_until_end(struct init *init)
 			return 1;
 		if (watch[WATCH_SIGNALS].revents && take_signals(init))
 			return 0;
-		/* Nothing is sent to us: readable means that it was closed. */
-		if (watch[WATCH_CALLER].revents || watch[WATCH_CONTROL].revents)
+		if (watch[WATCH_CALLER].revents)
+			return 0;
+		if (watch[WATCH_CONTROL].revents && !requests_take(init))
 			return 0;
 	}
 }

@@ -74,9 +74,10 @@ long terminal_open(struct init *init)
 	if (result == 0)
 		result = replace_stdio((int)slave);
 	if (result == 0)
-		result = send_descriptor(CRAB_REPORT_TERMINAL, (int)master);
+		result = send_descriptor(init, CRAB_REPORT_TERMINAL,
+					 (int)master);
+	init->slave = (int)slave;
 	close((int)master);
-	close(init->devpts);
 	return result;
 }
 

@@ -9,7 +9,7 @@
  * What the inside tells the caller over the control socket: one datagram of
  * this fixed size, and one timeline before the first, numbers only. The caller
  * treats it as hostile input, so it carries no string and no length; and a
- * descriptor only before the payload runs.
+ * descriptor only where one is waited for.
  */
 enum crab_report_type {
 	CRAB_REPORT_TIMELINE = 1, /* struct crab_timeline, not this one */
@@ -20,6 +20,24 @@ enum crab_report_type {
 			    */
 	CRAB_REPORT_INIT,  /* with init's pidfd, from what has joined */
 	CRAB_REPORT_TERMINAL, /* with the master of the terminal */
+};
+
+/* What the caller asks of init once the payload runs: one datagram as well. */
+enum crab_request_type {
+	/* Start another process: with the descriptors of its plan, and of its
+	 * stdin, stdout and stderr. */
+	CRAB_REQUEST_EXEC = 1,
+	CRAB_REQUEST_SIGNAL, /* to the process of `id` */
+	CRAB_REQUEST_STOP,   /* all of the container, until the next one */
+	CRAB_REQUEST_CONTINUE,
+};
+
+#define CRAB_REQUEST_FDS 4 /* plan, stdin, stdout, stderr */
+
+struct crab_request {
+	uint32_t type;
+	uint32_t id; /* of the process, chosen by the caller; never 0 */
+	int32_t signum;
 };
 
 /* Which limit of time, kept by init, has ended the payload. */
@@ -38,6 +56,8 @@ struct crab_report {
 	int32_t status;
 	uint32_t limit;	   /* enum crab_time_limit */
 	uint32_t peak_kib; /* of the largest process that was waited for */
+	uint32_t id;	   /* of a process that was asked for; 0: the payload */
+	uint32_t pid;	   /* of that one, as the inside counts, once started */
 	uint64_t time;	   /* CLOCK_MONOTONIC, nanoseconds */
 };
 

@@ -110,9 +110,10 @@ static PyObject *process_report(PyObject *object, PyObject *timeout)
 		enum crab_poll poll = crab_process_report(process, &r);
 
 		if (poll == CRAB_POLL_REPORT)
-			return Py_BuildValue("IIIiiiK", r.type, r.step, r.index,
-					     r.error, r.code, r.status,
-					     (unsigned long long)r.time);
+			return Py_BuildValue("IIIiiiKII", r.type, r.step,
+					     r.index, r.error, r.code, r.status,
+					     (unsigned long long)r.time, r.id,
+					     r.pid);
 		if (poll == CRAB_POLL_ENDED)
 			return PyTuple_New(0);
 		int fd = crab_process_wait_fd(process, CRAB_WAIT_REPORT);
@@ -255,10 +256,45 @@ static PyObject *process_timeline(PyObject *object, PyObject *unused)
 			     (Py_ssize_t)(child_count * sizeof(*child)));
 }
 
+static PyObject *process_exec(PyObject *object, PyObject *args)
+{
+	struct module_state *state = state_of_type(Py_TYPE(object));
+	struct crab_process *process = open_process(of(object));
+	struct crab_error error;
+	PyObject *plan;
+	int stdio[3];
+	unsigned int id;
+
+	if (!process ||
+	    !PyArg_ParseTuple(args, "O!(iii)I:exec", state->plan_type, &plan,
+			      &stdio[0], &stdio[1], &stdio[2], &id))
+		return NULL;
+	if (crab_process_exec(process, plan_of(plan), stdio, id, &error) < 0)
+		return raise_step_error(state, &error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *process_tell(PyObject *object, PyObject *args)
+{
+	struct crab_process *process = open_process(of(object));
+	unsigned int type;
+	unsigned int id;
+	int signum;
+
+	if (!process ||
+	    !PyArg_ParseTuple(args, "IIi:tell", &type, &id, &signum))
+		return NULL;
+	if (crab_process_tell(process, (enum crab_request_type)type, id,
+			      signum) < 0)
+		return PyErr_SetFromErrno(PyExc_OSError);
+	Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
 	{ "report", process_report, METH_O,
 	  "The next report of init: (type, step, index, errno, code, status, "
-	  "ns); None at the timeout, () when there will be none any more." },
+	  "ns, id, pid); None at the timeout, () when there will be none any "
+	  "more." },
 	{ "wait", process_wait, METH_O,
 	  "(reported, code, status) of waitid(2) and (user ns, system ns, peak "
 	  "bytes) of getrusage(2), which limit of time ended it, and when; "
@@ -271,6 +307,11 @@ static PyMethodDef methods[] = {
 	  "Let the child go on, which launch() has left waiting." },
 	{ "terminal", process_terminal, METH_NOARGS,
 	  "The master of its terminal, once it has started; to be closed." },
+	{ "exec", process_exec, METH_VARARGS,
+	  "Ask init for another process: its plan, (stdin, stdout, stderr), "
+	  "and its id." },
+	{ "tell", process_tell, METH_VARARGS,
+	  "Ask init for something else: the request, an id, a signal." },
 	{ "signal", process_signal, METH_O, "Send a signal to init." },
 	{ "close", process_close, METH_NOARGS,
 	  "Kill and reap what still lives; close the descriptors." },

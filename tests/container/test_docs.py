@@ -51,6 +51,7 @@ def test_examples_of_public_objects(name: str) -> None:
 
 MADE_BY_CRABCAN = (
     crabcan.CompletedProcess,
+    crabcan.Exec,
     crabcan.Future,
     crabcan.Inside,
     crabcan.Step,

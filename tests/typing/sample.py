@@ -107,6 +107,10 @@ def container() -> None:
         shared = crabcan.Join(container=held)
         done = crabcan.run(["hostname"], namespaces={"uts": shared}, stdout=PIPE, text=True)
         assert done.stdout == "moon\n"
+        process: crabcan.Exec = held.exec(["cat"], stdin=PIPE, stdout=PIPE, cwd="/tmp")
+        assert process.communicate(b"x") == (b"x", None)
+        held.pause()
+        held.unpause()
         pid: int | None = held.child_pid
         numbers: tuple[int, int, tuple[int, int] | None] = held.pidfd, held.fileno(), held.sockets
         assert pid is not None
