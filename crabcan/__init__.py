@@ -11,6 +11,8 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
+    import builtins
+
     from crabcan import aio as aio
     from crabcan._exec import Exec
     from crabcan._inside import Inside, inside
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         TimeoutExpired,
         run,
     )
+    from crabcan._state import NoSuchContainer
     from crabcan.container import Container
     from crabcan.errors import (
         AnswerInvalid,
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
         Sysfs,
         Tmpfs,
     )
+    from crabcan.named import Named, get, list, start
     from crabcan.namespaces import Join
     from crabcan.spec import Spec
     from crabcan.terminal import Terminal
@@ -98,6 +102,8 @@ _HOMES = {
     "LimitUnavailable": "errors",
     "Limits": "limits",
     "Mqueue": "mounts",
+    "Named": "named",
+    "NoSuchContainer": "_state",
     "NotSupported": "errors",
     "Overlay": "mounts",
     "PIPE": "_run",
@@ -116,8 +122,11 @@ _HOMES = {
     "TimeoutExpired": "_run",
     "Tmpfs": "mounts",
     "Usage": "usage",
+    "get": "named",
     "inside": "_inside",
+    "list": "named",
     "run": "_run",
+    "start": "named",
 }
 
 _MODULES = ("aio",)
@@ -154,6 +163,8 @@ __all__ = [
     "LimitUnavailable",
     "Limits",
     "Mqueue",
+    "Named",
+    "NoSuchContainer",
     "NotSupported",
     "Overlay",
     "Popen",
@@ -170,8 +181,11 @@ __all__ = [
     "TimeoutExpired",
     "Tmpfs",
     "Usage",
+    "get",
     "inside",
+    "list",
     "run",
+    "start",
 ]
 
 
@@ -188,5 +202,5 @@ def __getattr__(name: str) -> object:
     return value
 
 
-def __dir__() -> list[str]:
+def __dir__() -> builtins.list[str]:
     return sorted({*globals(), *_HOMES, *_MODULES})

@@ -43,15 +43,17 @@ def connect(
     stdin: int | None,
     stdout: int | None,
     timeout: float | None,
+    *,
+    leave: bytes = b"",
 ) -> bool:
     """Copy both ways until the container has ended and all of its output is out.
 
-    False where the timeout, in seconds, came first. However it is left, the attributes of the
-    caller's terminal and its signal handlers are as before; a signal that would have ended the
-    caller does so then, and the container first.
+    False where the timeout, in seconds, came first, or the keys `leave` were typed. However it is
+    left, the attributes of the caller's terminal and its signal handlers are as before; a signal
+    that would have ended the caller does so then, and the container first.
     """
     keyboard = _Keyboard(stdin)
-    copy = _Copy(terminal.fileno(), stdin, stdout, container.pidfd)
+    copy = _Copy(terminal.fileno(), stdin, stdout, container.pidfd, leave)
 
     def follow_size() -> None:
         rows, columns = window_of((stdout, stdin))
@@ -184,7 +186,9 @@ class _Signals:
 class _Copy:
     """Bytes both ways; what cannot be written yet is not read, and neither side starves."""
 
-    def __init__(self, master: int, stdin: int | None, stdout: int | None, pidfd: int) -> None:
+    def __init__(
+        self, master: int, stdin: int | None, stdout: int | None, pidfd: int, leave: bytes
+    ) -> None:
         self._master = master
         self._stdin = stdin
         self._stdout = stdout
@@ -194,6 +198,8 @@ class _Copy:
         self._line_is_complete = True
         self._has_ended = False
         self._is_drained = False
+        self._leave = leave
+        self._recent = b""  # keys, as many as those to leave by
         self._mode_of_end: int | None = None  # that the end of stdin was typed in
         os.set_blocking(master, False)
 
@@ -218,6 +224,8 @@ class _Copy:
                 self._has_ended = True
                 self._stdin, self._typed, self._mode_of_end = None, b"", None
             self._pass_input(ready)
+            if self._leave and self._recent.endswith(self._leave):
+                return False
             self._pass_output(ready)
         return True
 
@@ -249,6 +257,7 @@ class _Copy:
                 self._stdin = None
                 chunk = self._end_of_input()
             if chunk:
+                self._recent = (self._recent + chunk)[-len(self._leave) :] if self._leave else b""
                 self._typed = chunk
                 self._line_is_complete = chunk.endswith(b"\n")
         if self._typed and ready.get(self._master, 0) & WRITABLE:

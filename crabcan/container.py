@@ -465,7 +465,7 @@ class Container:
             self._created("exec").exec(plan, stdio, number)
         except _core.StepError as problem:
             self._drop_exec(number)
-            if problem.args[2] == errno.EPIPE:
+            if problem.args[2] in (errno.EPIPE, errno.EBADF):  # its end has been read already
                 raise ended("exec") from None
             raise of_step(*problem.args, "") from None
         finally:

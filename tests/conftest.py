@@ -118,6 +118,17 @@ class Machine:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Named containers of the tests are none of the user's."""
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("run"))
+    yield
+    os.environ.pop("XDG_RUNTIME_DIR")
+    if before is not None:
+        os.environ["XDG_RUNTIME_DIR"] = before
+
+
+@pytest.fixture(autouse=True, scope="session")
 def no_groups_of_killed_callers() -> Iterator[None]:
     """Remove what callers that tests kill must leave to the next one, since there is none."""
     yield

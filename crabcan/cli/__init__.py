@@ -7,11 +7,26 @@ import sys
 from crabcan import __version__
 from crabcan.cli.options import UsageError
 
-# Each is a module here, with OPTIONS, HELP and run(words).
+# Each is a module here, with OPTIONS, HELP and run(words), but those for named containers.
 SUBCOMMANDS = {
     "run": "run a command in a container",
+    "ps": "list your named containers",
+    "exec": "run a further command in one",
+    "attach": "connect your terminal with one",
+    "logs": "show what one has written",
+    "kill": "end some, or send their command a signal",
+    "stop": "ask some to end, and kill them if they do not",
+    "wait": "wait for some to end",
+    "pause": "stop every process in some",
+    "unpause": "let them go on",
+    "inspect": "show all that is known of some",
+    "stats": "show what they use",
+    "top": "show it live",
+    "rm": "forget those that have ended",
     "doctor": "tell what works on this machine, and what to do about what does not",
 }
+NAMED = ("ps", "exec", "attach", "logs", "kill", "stop", "wait", "pause", "unpause", "inspect",
+         "stats", "top", "rm")  # fmt: skip
 
 
 def usage() -> str:
@@ -51,6 +66,9 @@ def _run(words: list[str]) -> int:
     if words[0] in SUBCOMMANDS:
         from importlib import import_module
 
+        if words[0] in NAMED:
+            named: int = import_module("crabcan.cli.named").run(words[0], words[1:])
+            return named
         code: int = import_module(f"crabcan.cli.{words[0]}").run(words[1:])
         return code
     from difflib import get_close_matches

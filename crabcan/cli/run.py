@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 
 from crabcan import log
 from crabcan.cli import arguments
 from crabcan.cli.arguments import arguments_of, command_of, timeout_of
-from crabcan.cli.options import Option, Parsed, parse, sections_text
+from crabcan.cli.options import Option, Parsed, UsageError, parse, sections_text
+from crabcan.cli.report import exit_code, fail
 from crabcan.container import Container
 from crabcan.errors import CommandNotExecutable, CommandNotFound, Error
 
@@ -16,8 +18,13 @@ TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from typing import Any
 
+    from crabcan._keeper import Keeper
+    from crabcan._state import Entry
+
 # Beside what describes the container.
 OWN = (
+    Option("", "--name", "NAME", "to find it by, for crabcan exec, stop, logs, ..."),
+    Option("", "--detach", None, "leave it running, and print its name"),
     Option("-d", "--debug", None, "log each step to stderr"),
     Option("-n", "--dry-run", None, "print what would be done, in order, and do nothing"),
     Option("", "--json", None, "with --dry-run: as JSON"),
@@ -25,7 +32,7 @@ OWN = (
 )
 SECTIONS = (
     *((title, [option for option, _ in rows]) for title, rows in arguments.SECTIONS),
-    ("to look at it", list(OWN)),
+    ("to find and to look at it", list(OWN)),
 )
 OPTIONS = tuple(option for _, options in SECTIONS for option in options)
 
@@ -66,13 +73,13 @@ def run(words: list[str]) -> int:
     try:
         code = _run(parsed)
     except CommandNotFound as error:
-        return _fail(error, NOT_FOUND)
+        return fail(error, NOT_FOUND)
     except CommandNotExecutable as error:
-        return _fail(error, NOT_EXECUTABLE)
+        return fail(error, NOT_EXECUTABLE)
     except Error as error:
-        return _fail(error, FAILED)
+        return fail(error, FAILED)
     except OSError as error:
-        return _fail(error, FAILED)
+        return fail(error, FAILED)
     log.debug("crabcan.errors", "Exit without any error, returning %s", code)
     return code
 
@@ -85,19 +92,54 @@ def _run(parsed: Parsed) -> int:
     log.info("crabcan", "Args %s", _seed_arguments(parsed, command, options))
     if "dry_run" in parsed.flags:
         return _print_plan(parsed, command, options)
+    if "detach" in parsed.flags:
+        return _detach(parsed, command, options)
     return _run_container(parsed, command, options)
+
+
+def _detach(parsed: Parsed, command: list[str], options: dict[str, Any]) -> int:
+    from crabcan import named
+
+    if timeout_of(parsed, options) is not None:
+        raise UsageError("--timeout needs somebody who waits", "write --limits wall_time=SECONDS")
+    stdin = "interactive" in parsed.flags
+    print(named.start(command, name=parsed.last("name"), stdin=stdin, **options).name)
+    return 0
 
 
 def _run_container(parsed: Parsed, command: list[str], options: dict[str, Any]) -> int:
     timeout = timeout_of(parsed, options)
-    with Container(command, **options) as container:
+    with contextlib.ExitStack() as stack:
+        name = parsed.last("name")
+        entry = None if name is None else _claim(name, stack)
+        container = stack.enter_context(Container(command, **options))
         container.create()
+        keeper = None if entry is None else _keep(container, entry)
         if not container.spec.tty:  # else what ends us is to leave our terminal as it was
             for number in FORWARDED:
                 signal.signal(number, lambda signum, _frame: container.send_signal(signum))
         code = _wait(container, timeout)
+        if keeper is not None:
+            keeper.end(code)
         log.debug("crabcan.container", "Finished, cleaning & exit")
-    return 128 - code if code < 0 else code
+    return exit_code(code)
+
+
+def _claim(name: str, stack: contextlib.ExitStack) -> Entry:
+    """Forgotten at the end: whoever called us knows how it ended."""
+    from crabcan import _state
+
+    entry = _state.claim(_state.checked(name))
+    stack.callback(entry.remove)
+    return entry
+
+
+def _keep(container: Container, entry: Entry) -> Keeper:
+    from crabcan._keeper import Keeper
+
+    keeper = Keeper(container, entry)
+    keeper.serve()
+    return keeper
 
 
 def _wait(container: Container, timeout: float | None) -> int:
@@ -152,13 +194,3 @@ def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.DEBUG, handlers=[handler])
-
-
-def _fail(error: Exception, code: int) -> int:
-    what = str(error)
-    advice = getattr(error, "advice", "")
-    if advice:
-        what = what.removesuffix(f" - {advice}")
-    print(f"crabcan: {what}" + (f"\n  {advice}" if advice else ""), file=sys.stderr)
-    log.debug("crabcan.errors", "Error on exit: %s, returning %s", what, code)
-    return code

@@ -54,6 +54,7 @@ MADE_BY_CRABCAN = (
     crabcan.Exec,
     crabcan.Future,
     crabcan.Inside,
+    crabcan.Named,
     crabcan.Step,
     crabcan.Terminal,
     crabcan.Usage,

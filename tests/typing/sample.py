@@ -204,8 +204,33 @@ def calls() -> None:
             print(error.completed)
 
 
+def named_ones() -> None:
+    """Named containers."""
+    started: crabcan.Named = crabcan.start(["sleep", "60"], name=f"sample-{os.getpid()}")
+    found: crabcan.Named = crabcan.get(started.name)
+    assert started.name in [named.name for named in crabcan.list(all=True)]
+    with found.exec(["true"]) as process:
+        assert process.wait(timeout=60) == 0
+    found.pause()
+    found.unpause()
+    code: int = found.stop(grace=0.1)
+    told: tuple[str, bytes, int | None] = found.status, found.logs(), found.returncode
+    assert told[2] == code
+    found.remove()
+    try:
+        crabcan.get(started.name)
+    except crabcan.NoSuchContainer as error:
+        assert_advice(error.advice)
+
+
+def assert_advice(advice: str) -> None:
+    """There is some."""
+    assert advice
+
+
 def main() -> None:
     """Everything, once."""
+    named_ones()
     results()
     with tempfile.TemporaryDirectory() as directory:
         spec = walls(directory)
