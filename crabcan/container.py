@@ -294,7 +294,10 @@ class Container:
 
     @property
     def timeline(self) -> tuple[Step, ...]:
-        """The steps of its creation (crabcan.Step), as they began; empty before create()."""
+        """The steps of its creation (crabcan.Step), as they began; empty before create().
+
+        crabcan.trace draws them.
+        """
         if self._plan is None:
             return ()
         from crabcan import timeline

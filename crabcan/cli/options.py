@@ -18,9 +18,12 @@ class UsageError(Exception):
 
 
 class Option:
-    """One option: `metavar` is None for a flag; `aliases` are other long names."""
+    """One option: `metavar` is None for a flag; `aliases` are other long names.
 
-    __slots__ = ("aliases", "help", "long", "metavar", "short")
+    An `optional` value is given by ``=`` only; without it the option is a flag.
+    """
+
+    __slots__ = ("aliases", "help", "long", "metavar", "optional", "short")
 
     def __init__(
         self,
@@ -30,12 +33,14 @@ class Option:
         help: str,
         *,
         aliases: tuple[str, ...] = (),
+        optional: bool = False,
     ) -> None:
         self.short = short
         self.long = long
         self.metavar = metavar
         self.help = help
         self.aliases = aliases
+        self.optional = optional
 
     @property
     def name(self) -> str:
@@ -44,9 +49,11 @@ class Option:
 
     @property
     def spelling(self) -> str:
-        """How help shows it: ``-w, --cwd, --workdir DIR``."""
+        """How help shows it: ``-w, --cwd, --workdir DIR``, ``--trace[=FILE]``."""
         names = ", ".join((self.long, *self.aliases))
         both = f"{self.short}, {names}" if self.short else f"    {names}"
+        if self.optional:
+            return f"{both}[={self.metavar}]"
         return f"{both} {self.metavar}" if self.metavar else both
 
     @property
@@ -102,7 +109,7 @@ def _take(
     option = known.get(name)
     if option is None:
         raise _unknown(table, name)
-    if option.metavar is None:
+    if option.metavar is None or (option.optional and not equals):
         if equals and not word.startswith("--"):  # -it: one flag, and more
             left.insert(0, f"-{value}")
         elif equals:
@@ -113,6 +120,8 @@ def _take(
         if not left:
             raise UsageError(f"{name} lacks its value", f"write {name} {option.metavar}")
         value = left.pop(0)
+    elif option.optional and not value:
+        raise UsageError(f"{name} lacks its value", f"write {name}={option.metavar}, or {name}")
     found.values.setdefault(option.name, []).append(value)
 
 

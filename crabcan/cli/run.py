@@ -16,7 +16,7 @@ from crabcan.errors import CommandNotExecutable, CommandNotFound, Error
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import IO, Any
 
     from crabcan._keeper import Keeper
     from crabcan._state import Entry
@@ -26,10 +26,12 @@ OWN = (
     Option("", "--name", "NAME", "to find it by, for crabcan exec, stop, logs, ..."),
     Option("", "--detach", None, "leave it running, and print its name"),
     Option("-d", "--debug", None, "log each step to stderr"),
+    Option("", "--trace", "FILE", "draw each step and its time afterwards; with =FILE write it as\n"
+           "JSON for Perfetto (ui.perfetto.dev)", optional=True),
     Option("-n", "--dry-run", None, "print what would be done, in order, and do nothing"),
     Option("", "--json", None, "with --dry-run: as JSON"),
     Option("-h", "--help", None, "show this help"),
-)
+)  # fmt: skip
 SECTIONS = (
     *((title, [option for option, _ in rows]) for title, rows in arguments.SECTIONS),
     ("to find and to look at it", list(OWN)),
@@ -110,18 +112,17 @@ def _detach(parsed: Parsed, command: list[str], options: dict[str, Any]) -> int:
 def _run_container(parsed: Parsed, command: list[str], options: dict[str, Any]) -> int:
     timeout = timeout_of(parsed, options)
     with contextlib.ExitStack() as stack:
+        file = stack.enter_context(_trace_file(parsed))
         name = parsed.last("name")
         entry = None if name is None else _claim(name, stack)
         container = stack.enter_context(Container(command, **options))
-        container.create()
-        keeper = None if entry is None else _keep(container, entry)
-        if not container.spec.tty:  # else what ends us is to leave our terminal as it was
-            for number in FORWARDED:
-                signal.signal(number, lambda signum, _frame: container.send_signal(signum))
-        code = _wait(container, timeout)
-        if keeper is not None:
-            keeper.end(code)
-        log.debug("crabcan.container", "Finished, cleaning & exit")
+        try:
+            code = _create_and_wait(container, entry, timeout)
+        finally:  # also of one that could not be made: it shows how far that came
+            if file is not None or "trace" in parsed.flags:
+                from crabcan import trace
+
+                trace.write(container, file)
     return exit_code(code)
 
 
@@ -140,6 +141,25 @@ def _keep(container: Container, entry: Entry) -> Keeper:
     keeper = Keeper(container, entry)
     keeper.serve()
     return keeper
+
+
+def _trace_file(parsed: Parsed) -> contextlib.AbstractContextManager[IO[str] | None]:
+    """Opened before anything starts, which a path that is refused does not."""
+    path = parsed.last("trace")
+    return contextlib.nullcontext() if path is None else open(path, "w")
+
+
+def _create_and_wait(container: Container, entry: Entry | None, timeout: float | None) -> int:
+    container.create()
+    keeper = None if entry is None else _keep(container, entry)
+    if not container.spec.tty:  # else what ends us is to leave our terminal as it was
+        for number in FORWARDED:
+            signal.signal(number, lambda signum, _frame: container.send_signal(signum))
+    code = _wait(container, timeout)
+    if keeper is not None:
+        keeper.end(code)
+    log.debug("crabcan.container", "Finished, cleaning & exit")
+    return code
 
 
 def _wait(container: Container, timeout: float | None) -> int:
