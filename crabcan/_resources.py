@@ -74,6 +74,12 @@ class Resources:
             return []
         return self._group.describe(self._limits)
 
+    def places(self) -> list[tuple[str, float, int, str]]:
+        """What its groups limit, and where: see Group.places()."""
+        if self._group is None or self._limits is None:
+            return []
+        return self._group.places(self._limits)
+
     @property
     def cgroup_fd(self) -> int:
         """The group of version 2 to be born in, or -1."""

@@ -353,6 +353,16 @@ class Group:
                 lines += [f"{name} to {text(value)}" for name, text in files]
         return lines
 
+    def places(self, limits: Limits) -> list[tuple[str, float, int, str]]:
+        """For each limit that holds: its name and value, and the group's version and directory."""
+        wanted = _wanted(limits)
+        found = []
+        for row in TABLE:
+            if row.limit in self.enforced:
+                place = self._directories.get(row.controller) or self._directories[""]
+                found.append((row.limit, wanted[row.limit][0], *place))
+        return found
+
     def tasks(self) -> list[str]:
         """The files by which a thread enters the groups of version 1, writing 0.
 

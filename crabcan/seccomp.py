@@ -16,6 +16,8 @@ TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from typing import Any
 
+    from crabcan import syscalls
+
 # What is installed, in this order: the filter for arguments first, since the list that comes after
 # it need not allow seccomp(2).
 Filters = tuple[bytes, bytes]
@@ -152,11 +154,7 @@ def compile_default(
     """The default filters, widened and narrowed by name."""
     from crabcan import _policy, syscalls
 
-    names = {*syscalls.ALLOWED.split(), *allow}
-    for capability in capabilities:
-        names.update(syscalls.BY_CAPABILITY.get(capability, "").split())
-    names -= set(deny)
-    refused = {*syscalls.REFUSED, *deny} - names
+    names, refused = default_names(allow, deny, capabilities)
     eperm = _policy.ERRNO | _EPERM
     rules: list[Rule] = [(name, _policy.ALLOW, ()) for name in sorted(names)]
     rules += [(name, eperm, ()) for name in sorted(refused)]
@@ -166,17 +164,38 @@ def compile_default(
             for value in syscalls.PERSONALITIES
         ]
     behind = tuple((name, eperm, ()) for name in deny if name in syscalls.MULTIPLEXED)
-    unchecked = set(allow) | ({"clone"} if "sys_admin" in capabilities else set())
     checks = tuple(
         (name, eperm, tuple((arg, _policy.MASKED_EQ, mask, value) for arg, mask, value in compared))
-        for name, compared in syscalls.refusals()
-        if name not in unchecked
+        for name, compared in default_checks(allow, capabilities)
     )
     others = _architectures()
     return (
         _run_libseccomp(_policy.ALLOW, others, (*checks, *behind)),
         _run_libseccomp(_policy.ERRNO | _ENOSYS, others, tuple(_known_rules(rules))),
     )
+
+
+def default_names(
+    allow: Sequence[str] = (), deny: Sequence[str] = (), capabilities: Sequence[str] = ()
+) -> tuple[set[str], set[str]]:
+    """The calls that the default filters allow, and those that they refuse with EPERM."""
+    from crabcan import syscalls
+
+    names = {*syscalls.ALLOWED.split(), *allow}
+    for capability in capabilities:
+        names.update(syscalls.BY_CAPABILITY.get(capability, "").split())
+    names -= set(deny)
+    return names, {*syscalls.REFUSED, *deny} - names
+
+
+def default_checks(
+    allow: Sequence[str] = (), capabilities: Sequence[str] = ()
+) -> list[syscalls.Refusal]:
+    """What the default filters refuse by arguments; a call that was allowed by name is not."""
+    from crabcan import syscalls
+
+    unchecked = set(allow) | ({"clone"} if "sys_admin" in capabilities else set())
+    return [check for check in syscalls.refusals() if check[0] not in unchecked]
 
 
 def _known_rules(rules: Sequence[Rule]) -> list[Rule]:

@@ -23,6 +23,7 @@ SUBCOMMANDS = {
     "stats": "show what they use",
     "top": "show it live",
     "rm": "forget those that have ended",
+    "explain": "show a container as the walls around it",
     "doctor": "tell what works on this machine, and what to do about what does not",
 }
 NAMED = ("ps", "exec", "attach", "logs", "kill", "stop", "wait", "pause", "unpause", "inspect",
