@@ -13,7 +13,7 @@ TEST_PACKAGES = busybox-static util-linux mount iproute2 uidmap passt cpio xz-ut
 # One style for all C, kept where the C is.
 C_FILES := --style=file:csrc/.clang-format $(wildcard csrc/*.h csrc/*/*.[ch] tests/csrc/*.c)
 
-.PHONY: help run test lint format transcript packages test-packages kernel clean
+.PHONY: help run test lint format transcript pictures packages test-packages kernel clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ test: lint kernel ## set everything up and run the tests, as you and as an ordin
 transcript: $(VENV)/installed ## write docs/transcript.md anew, from a real run
 	$(BIN)/python -P docs/transcript.py > docs/transcript.md.new
 	mv docs/transcript.md.new docs/transcript.md
+
+pictures: $(VENV)/installed ## draw docs/pictures anew, from real runs
+	$(BIN)/python -P docs/pictures.py
 
 clean: ## remove what was built
 	rm -rf $(VENV) build *.egg-info
