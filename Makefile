@@ -7,13 +7,13 @@ BUILD_PACKAGES := gcc make musl-tools linux-libc-dev libseccomp-dev libcap-dev p
 # busybox for roots, uidmap and passt for what crabcan can use, tmux and what is used in it, the rest
 # for tests/vm. The last one has CPython's own tests of subprocess, for Debian's Python.
 TEST_PACKAGES = busybox-static util-linux mount iproute2 uidmap passt cpio xz-utils \
-	qemu-system-x86 tmux vim-tiny procps ncurses-bin \
+	qemu-system-x86 tmux vim-tiny procps ncurses-bin zsh fish groff-base \
 	libpython$(shell /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')-testsuite
 
 # One style for all C, kept where the C is.
 C_FILES := --style=file:csrc/.clang-format $(wildcard csrc/*.h csrc/*/*.[ch] tests/csrc/*.c)
 
-.PHONY: help run test lint format transcript pictures packages test-packages kernel clean
+.PHONY: help run test lint format reference transcript pictures packages test-packages kernel clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ format: $(VENV)/installed ## format Python and C
 test: lint kernel ## set everything up and run the tests, as you and as an ordinary user
 	CRABCAN_MUST_RUN=1 $(BIN)/pytest tests
 	tests/as-user.sh
+
+reference: $(VENV)/installed ## write docs/cli.md and docs/man anew, from the command line itself
+	$(BIN)/python -P docs/reference.py docs
 
 transcript: $(VENV)/installed ## write docs/transcript.md anew, from a real run
 	$(BIN)/python -P docs/transcript.py > docs/transcript.md.new

@@ -9,6 +9,7 @@ from typing import Any
 from crabcan.cli import arguments
 from crabcan.cli.arguments import arguments_of, command_of, timeout_of
 from crabcan.cli.options import Option, Parsed, UsageError, parse, sections_text
+from crabcan.cli.report import fail
 from crabcan.errors import Error
 
 OWN = (
@@ -48,10 +49,7 @@ def run(words: list[str]) -> int:
     try:
         facts = _facts(parsed)
     except (Error, OSError) as error:
-        advice = getattr(error, "advice", "")
-        what = str(error).removesuffix(f" - {advice}")
-        print(f"crabcan: {what}" + (f"\n  {advice}" if advice else ""), file=sys.stderr)
-        return 125
+        return fail(error, 125)
     _show(_as_json(facts) if "json" in parsed.flags else _as_picture(facts))
     return 0
 
