@@ -96,7 +96,12 @@ class _Process:
         self.child_pid: int | None = None  # as the inside counts
         self._container = container
         self._stdio: Stdio3 = (None, None, None) if spec.tty else _descriptors(*ends)
-        self._plan = compile_exec(spec, container._has_user, container._window_of(spec))
+        self._plan = compile_exec(
+            spec,
+            container._has_user,
+            container._resources.stand_ins,
+            container._window_of(spec),
+        )
         self._started: Report = None
         self._terminal: Terminal | None = None
         self._id = container._add_exec(self)

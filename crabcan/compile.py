@@ -321,13 +321,20 @@ def _nanoseconds(spec: Spec, name: str) -> int:
     return 0 if seconds is None else max(int(min(seconds, 1e9) * 1e9), 1)
 
 
-def compile_exec(spec: Spec, has_user: bool, window: tuple[int, int]) -> _core.Plan:
+def compile_exec(
+    spec: Spec, has_user: bool, stand_ins: dict[str, tuple[int, int]], window: tuple[int, int]
+) -> _core.Plan:
     """The plan of a further process in a container, of which only its own steps are carried out.
 
-    `has_user`: whether the container has joined a user namespace.
+    `has_user`: whether the container has joined a user namespace; `stand_ins` are the container's.
     """
-    joined = _NothingJoined(has_user)
-    return compile_plan(spec, joined=joined, window=window, with_mounts=False)
+    return compile_plan(
+        spec,
+        joined=_NothingJoined(has_user),
+        stand_ins=stand_ins,
+        window=window,
+        with_mounts=False,
+    )
 
 
 def compile_plan(

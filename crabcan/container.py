@@ -141,7 +141,8 @@ class Container:
         self.spec = spec_of(command, options)
         limits = self.spec.limits
         if limits is not None and limits.output is not None and not self._counts_output:
-            raise invalid("limits.output", limits.output, "only run(capture_output=True) counts it")
+            why = "nobody counts it: run(capture_output=True) does, and crabcan run without --tty"
+            raise invalid("limits.output", limits.output, why)
         if self.spec.tty:
             refuse_with_tty(stdin=stdin, stdout=stdout, stderr=stderr)
         self._stdio = _descriptors(stdin, stdout, stderr)

@@ -17,12 +17,27 @@ _MOUNT_PATHS = ("source", "upper")
 _PATHS = ("root", "seccomp")
 
 
-def load(path: str | os.PathLike[str], *, known: Collection[str]) -> dict[str, Any]:
+SHIPPED = os.path.join(os.path.dirname(__file__), "profiles")
+SUFFIX = ".toml"
+
+# The only words that are replaced, in paths alone; by what they are when the profile is read.
+_PLACEHOLDERS: dict[str, Callable[[], str]] = {
+    "PWD": os.getcwd,
+    "HOME": lambda: os.path.expanduser("~"),
+}
+_EXPANDED = ("root", "cwd", "seccomp")
+_EXPANDED_IN_MOUNTS = ("source", "target", "upper")
+
+
+def load(profile: str | os.PathLike[str], *, known: Collection[str]) -> dict[str, Any]:
     """The keyword arguments that a profile holds.
 
+    In paths ``${PWD}`` is the caller's working directory, and ``${HOME}`` the home directory; a
+    mount of type ``"python"`` stands for the Python that runs.
+
     Args:
-        path: the file.
-        known: the names that it may have.
+        profile: a file, or a name; see path_of().
+        known: the keys that it may have.
 
     Raises:
         ArgumentInvalid: it cannot be read, is no TOML, or has a name or value that is refused.
@@ -30,16 +45,95 @@ def load(path: str | os.PathLike[str], *, known: Collection[str]) -> dict[str, A
     """
     import tomllib
 
-    name = _check.text("profile", path)
+    path = path_of(profile)
     try:
-        with open(name, "rb") as file:
+        with open(path, "rb") as file:
             table = tomllib.load(file)
     except OSError as error:
-        raise invalid("profile", name, f"it cannot be read: {error.strerror}") from None
+        raise invalid("profile", path, f"it cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise invalid("profile", name, f"it is no TOML: {error}") from None
-    folder = os.path.dirname(os.path.abspath(name))
-    return arguments_of(f"profile {name}", table, folder, known=known)
+        raise invalid("profile", path, f"it is no TOML: {error}") from None
+    folder = os.path.dirname(os.path.abspath(path))
+    name = f"profile {path}"
+    return arguments_of(name, _expanded(name, table), folder, known=known)
+
+
+def path_of(profile: str | os.PathLike[str]) -> str:
+    """The file of a profile: a path, which has a slash or ends in .toml, or a name.
+
+    Names are those in $XDG_CONFIG_HOME/crabcan/profiles (~/.config), and the shipped ones.
+
+    Raises:
+        ArgumentInvalid: there is none of that name; with the closest one.
+
+    """
+    text = _check.text("profile", profile)
+    if not isinstance(profile, str) or "/" in text or text.endswith(SUFFIX):
+        return text
+    found = names()
+    if text not in found:
+        raise _check.unknown("profile", text, found)
+    return found[text]
+
+
+def own_directory() -> str:
+    """Where a user's own profiles are looked for."""
+    config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return os.path.join(config, "crabcan", "profiles")
+
+
+def names() -> dict[str, str]:
+    """The profiles that can be given by name, and their files; a user's own wins."""
+    found = {}
+    for directory in (SHIPPED, own_directory()):
+        try:
+            files = sorted(os.listdir(directory))
+        except OSError:
+            continue
+        for name in files:
+            if name.endswith(SUFFIX):
+                found[name.removesuffix(SUFFIX)] = os.path.join(directory, name)
+    return found
+
+
+def _expanded(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """With placeholders replaced, and the mount that stands for several."""
+    changed = dict(table)
+    for key in _EXPANDED:
+        if isinstance(changed.get(key), str):
+            changed[key] = _replaced(f"{name}: {key}", changed[key])
+    if isinstance(changed.get("mounts"), list):
+        changed["mounts"] = [
+            mount
+            for i, entry in enumerate(changed["mounts"])
+            for mount in _expanded_mounts(f"{name}: mounts[{i}]", entry)
+        ]
+    return changed
+
+
+def _expanded_mounts(field: str, entry: Any) -> list[Any]:
+    if not isinstance(entry, Mapping):
+        return [entry]
+    if entry.get("type") == "python":
+        from crabcan import _python_mounts
+
+        return [*_python_mounts.tables()]
+    return [{
+        key: _replaced(f"{field}.{key}", value)
+        if key in _EXPANDED_IN_MOUNTS and isinstance(value, str) else value
+        for key, value in entry.items()
+    }]  # fmt: skip
+
+
+def _replaced(field: str, text: str) -> str:
+    import re
+
+    def value_of(match: re.Match[str]) -> str:
+        if match[1] not in _PLACEHOLDERS:
+            raise _check.unknown(field, match[1], _PLACEHOLDERS)
+        return _PLACEHOLDERS[match[1]]()
+
+    return re.sub(r"\$\{([^}]*)\}", value_of, text)
 
 
 def arguments_of(

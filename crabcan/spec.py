@@ -220,6 +220,32 @@ class Spec(Value):
         """
         return Spec(self.command, **{**self.arguments(), **options})
 
+    @staticmethod
+    def from_profile(
+        profile: str | os.PathLike[str], command: Command | None = None, **options: Unpack[Options]
+    ) -> Spec:
+        """What a profile describes, and what is given beside it, which wins.
+
+        Args:
+            profile: a file, or a name (crabcan profile list).
+            command: the program and its arguments; the profile's if not given.
+            options: what else Container takes; mounts and tables add to the profile's.
+
+        Raises:
+            ArgumentInvalid: there is no such profile, or a name or a value in it is refused.
+
+        Example:
+            >>> import crabcan
+            >>> crabcan.Spec.from_profile("shell").command
+            ('bash',)
+
+        """
+        from crabcan import profile as profiles
+
+        held = profiles.load(profile, known={*names(), "command"})
+        kept = held.pop("command", ())
+        return Spec(kept if command is None else command, **profiles.merge(held, options))
+
     def to_json(self) -> str:
         """As JSON; a profile of the command line in another notation.
 

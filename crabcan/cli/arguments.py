@@ -61,6 +61,7 @@ _SEES: tuple[Row, ...] = (
      _flag("default_mounts", False)),
     (Option("", "--overlay", "/ | SRC:DST[:UPPER]", "a writable layer over the root or SRC"),
      _mount("overlay", values.overlay)),
+    (Option("", "--export", "DIR", "keep what the overlay's layer holds, in DIR/upper"), None),
     (Option("-a", "--add", "FROM:TO", "show FROM of the host at TO, read-only; repeat"),
      _mount("add", values.added)),
     (Option("-v", "--volume", "SRC:DST[:ro|rw]", "show SRC of the host at DST (default: ro)"),
@@ -140,7 +141,8 @@ _RUNS: tuple[Row, ...] = (
     (Option("-i", "--interactive", None, "stdin is yours, which is the default"), None),
     (Option("", "--rm", None, "leave nothing behind, which is the default"), None),
     (Option("-c", "--command", "COMMAND", "the command and its arguments in one string"), None),
-    (Option("", "--profile", "FILE", "a TOML file of the same names; what is given here wins"),
+    (Option("", "--profile", "NAME|FILE", "judge, build, shell, python, agent, or a TOML file of\n"
+            "the same names; what is given here wins"),
      None),
 )  # fmt: skip
 
@@ -173,6 +175,8 @@ def arguments_of(parsed: Parsed) -> dict[str, Any]:
 
         given["limits"] = Limits.from_mapping(given["limits"])
     given = _with_profile(parsed, given)
+    if "export" in parsed.values:
+        given["mounts"] = _exporting(given.get("mounts") or [], parsed.values["export"][-1])
     if "cap_drop" in parsed.values and given.get("capabilities"):
         dropped = values.capabilities("cap_drop", parsed.values["cap_drop"])
         given["capabilities"] = [c for c in given["capabilities"] if c not in dropped]
@@ -188,6 +192,19 @@ def _with_profile(parsed: Parsed, given: dict[str, Any]) -> dict[str, Any]:
     from crabcan import profile, spec
 
     return profile.merge(profile.load(path, known={*spec.names(), "command", "timeout"}), given)
+
+
+def _exporting(mounts: list[Any], directory: str) -> list[Any]:
+    """With the one layer that is thrown away kept there."""
+    from crabcan.mounts import Overlay
+
+    thrown = [m for m in mounts if isinstance(m, Overlay) and m.upper is None]
+    if len(thrown) != 1:
+        raise UsageError(f"--export keeps what one overlay holds, and there are {len(thrown)}",
+                         "give --overlay SRC:DST, or --profile build")  # fmt: skip
+    (old,) = thrown
+    new = Overlay(old.target, old.source, upper=directory, idmap=old.idmap)
+    return [new if mount is old else mount for mount in mounts]
 
 
 def _environment(parsed: Parsed, given: dict[str, Any]) -> dict[str, str]:

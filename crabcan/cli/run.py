@@ -13,6 +13,7 @@ from crabcan.cli.options import Option, Parsed, UsageError, parse, sections_text
 from crabcan.cli.report import exit_code, fail
 from crabcan.container import Container
 from crabcan.errors import CommandNotExecutable, CommandNotFound, Error
+from crabcan.spec import Spec
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from crabcan._keeper import Keeper
     from crabcan._state import Entry
+    from crabcan.cli.relay import Relay
 
 # Beside what describes the container.
 OWN = (
@@ -115,9 +117,11 @@ def _run_container(parsed: Parsed, command: list[str], options: dict[str, Any]) 
         file = stack.enter_context(_trace_file(parsed))
         name = parsed.last("name")
         entry = None if name is None else _claim(name, stack)
-        container = stack.enter_context(Container(command, **options))
+        spec = Spec(command, **options)
+        relay = _relay(spec)
+        container = stack.enter_context(Container(spec) if relay is None else relay.container(spec))
         try:
-            code = _create_and_wait(container, entry, timeout)
+            code = _create_and_wait(container, relay, entry, timeout)
         finally:  # also of one that could not be made: it shows how far that came
             if file is not None or "trace" in parsed.flags:
                 from crabcan import trace
@@ -149,13 +153,31 @@ def _trace_file(parsed: Parsed) -> contextlib.AbstractContextManager[IO[str] | N
     return contextlib.nullcontext() if path is None else open(path, "w")
 
 
-def _create_and_wait(container: Container, entry: Entry | None, timeout: float | None) -> int:
+def _relay(spec: Spec) -> Relay | None:
+    """Where the output is limited, it is counted on its way."""
+    if spec.tty or spec.limits is None or spec.limits.output is None:
+        return None
+    from crabcan.cli.relay import Relay
+
+    return Relay(spec.limits.output)
+
+
+def _create_and_wait(
+    container: Container, relay: Relay | None, entry: Entry | None, timeout: float | None
+) -> int:
     container.create()
+    if relay is not None:
+        relay.start(container)
     keeper = None if entry is None else _keep(container, entry)
     if not container.spec.tty:  # else what ends us is to leave our terminal as it was
         for number in FORWARDED:
             signal.signal(number, lambda signum, _frame: container.send_signal(signum))
     code = _wait(container, timeout)
+    if relay is not None:
+        relay.join()
+        if relay.over_limit:
+            advice = "raise it: --limits output=SIZE"
+            print(f"crabcan: it reached its limit of output\n  {advice}", file=sys.stderr)
     if keeper is not None:
         keeper.end(code)
     log.debug("crabcan.container", "Finished, cleaning & exit")
