@@ -62,7 +62,8 @@ class Keeper:
 
     def serve(self) -> None:
         """Be there to be asked."""
-        self._socket.bind(self.entry.file(_state.SOCKET))
+        with self.entry.socket_path() as path:
+            self._socket.bind(path)
         self._socket.listen()
         self.entry.write(self.state)
         threading.Thread(target=self._accept, daemon=True).start()
@@ -296,19 +297,27 @@ def main() -> None:
 def _start(name: str, spec: Spec, keeps_stdin: bool) -> tuple[Keeper, Container]:
     entry = _state.claim(name)
     try:
-        container, output, stdin = _launch(spec, keeps_stdin)
+        return _start_in(entry, spec, keeps_stdin)
     except BaseException:
         entry.remove()
         raise
-    keeper = Keeper(container, entry)
-    keeper.stdin = stdin
-    most = None if spec.limits is None else spec.limits.output
-    terminal = container.terminal
-    read = terminal.read if terminal else functools.partial(os.read, output, CHUNK)
-    keeper.log = Log(output, read, entry, most)
-    keeper.log.over_limit = container.kill
-    keeper.log.start()
-    keeper.serve()
+
+
+def _start_in(entry: Entry, spec: Spec, keeps_stdin: bool) -> tuple[Keeper, Container]:
+    container, output, stdin = _launch(spec, keeps_stdin)
+    try:
+        keeper = Keeper(container, entry)
+        keeper.stdin = stdin
+        terminal = container.terminal
+        read = terminal.read if terminal else functools.partial(os.read, output, CHUNK)
+        most = None if spec.limits is None else spec.limits.output
+        keeper.log = Log(output, read, entry, most)
+        keeper.log.over_limit = container.kill
+        keeper.log.start()
+        keeper.serve()
+    except BaseException:
+        container.close()
+        raise
     return keeper, container
 
 

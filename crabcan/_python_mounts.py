@@ -58,8 +58,14 @@ def _library_directories() -> list[str]:
 
 
 def _names_of_interpreter() -> list[str]:
-    """By which it may be called, beside where it lies."""
-    folder = os.path.dirname(sys.executable)
+    """The links by which it may be called: those on the way to it, and its usual names there."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    names = [os.path.join(folder, name) for name in ("python3", f"python{version}")]
+    names: dict[str, None] = {}
+    path = sys.executable
+    while path not in names:
+        folder = os.path.dirname(path)
+        for name in (path, f"{folder}/python3", f"{folder}/python{version}"):
+            names[name] = None
+        if os.path.islink(path):
+            path = os.path.normpath(os.path.join(folder, os.readlink(path)))
     return [name for name in names if os.path.islink(name)]

@@ -88,6 +88,15 @@ class Entry:
         """The path of one of its files."""
         return os.path.join(self.path, name)
 
+    @contextlib.contextmanager
+    def socket_path(self) -> Iterator[str]:
+        """Of its socket, by the directory's descriptor: a path has 108 bytes at most (unix(7))."""
+        fd = os.open(self.path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            yield f"/proc/self/fd/{fd}/{SOCKET}"
+        finally:
+            os.close(fd)
+
     def is_alive(self) -> bool:
         """Whether its keeper is."""
         try:

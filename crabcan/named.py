@@ -196,12 +196,8 @@ class Named:
         """None where it has ended."""
         talk = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            # By the directory: a socket's path may have 108 bytes only (unix(7)).
-            fd = os.open(self._entry.path, os.O_PATH | os.O_CLOEXEC)
-            try:
-                talk.connect(f"/proc/self/fd/{fd}/{_state.SOCKET}")
-            finally:
-                os.close(fd)
+            with self._entry.socket_path() as path:
+                talk.connect(path)
         except OSError:
             talk.close()
             return None
@@ -212,12 +208,12 @@ class Named:
         if talk is None:
             return None
         with talk:
-            _keeper.send(talk, request)
-            if not readable([talk.fileno()], timeout):
-                raise TimeoutExpired(builtins.list(self.command), timeout or 0)
             try:
+                _keeper.send(talk, request)
+                if not readable([talk.fileno()], timeout):
+                    raise TimeoutExpired(builtins.list(self.command), timeout or 0)
                 answer, _ = _keeper.receive(talk)
-            except OSError:  # it ended meanwhile
+            except (BrokenPipeError, ConnectionResetError):  # it ended meanwhile
                 return None
         return done(answer)
 
@@ -276,6 +272,9 @@ class _Remote:
         """Ask, and wait for its start."""
         try:
             self._create()
+        except (BrokenPipeError, ConnectionResetError):
+            self.close()
+            raise ContainerError(f"exec: {self._named.name} has ended") from None
         except BaseException:
             self.close()
             raise
