@@ -7,7 +7,7 @@ BUILD_PACKAGES := gcc make musl-tools linux-libc-dev libseccomp-dev libcap-dev p
 # busybox for roots, uidmap and passt for what crabcan can use, tmux and what is used in it, the rest
 # for tests/vm. The last one has CPython's own tests of subprocess, for Debian's Python.
 TEST_PACKAGES = busybox-static util-linux mount iproute2 uidmap passt cpio xz-utils \
-	qemu-system-x86 tmux vim-tiny procps ncurses-bin zsh fish groff-base \
+	qemu-system-x86 tmux vim-tiny procps ncurses-bin zsh fish groff-base mmdebstrap \
 	libpython$(shell /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')-testsuite
 
 # One style for all C, kept where the C is.

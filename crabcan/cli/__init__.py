@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "top": "show it live",
     "rm": "forget those that have ended",
     "explain": "show a container as the walls around it",
+    "root": "make a root directory",
     "profile": "list the profiles, or show one",
     "completion": "print what makes a shell complete all this",
     "doctor": "tell what works on this machine, and what to do about what does not",
