@@ -13,7 +13,7 @@ TEST_PACKAGES = busybox-static util-linux mount iproute2 uidmap passt cpio xz-ut
 # One style for all C, kept where the C is.
 C_FILES := --style=file:csrc/.clang-format $(wildcard csrc/*.h csrc/*/*.[ch] tests/csrc/*.c)
 
-.PHONY: help run test lint format reference transcript pictures packages test-packages kernel clean
+.PHONY: help run test lint docs format reference transcript pictures packages test-packages kernel clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -46,12 +46,16 @@ $(VENV)/installed: pyproject.toml setup.py $(SOURCES) | packages
 run: $(VENV)/installed ## set everything up and run a first container
 	$(BIN)/crabcan run -- sh -c 'echo "hello from PID $$$$ on $$(hostname), as uid $$(id -u)"'
 
-lint: $(VENV)/installed ## check formatting, style and types
+docs: $(VENV)/installed ## build the documentation site into build/site
+	$(BIN)/python -P -m sphinx -q -W --keep-going docs build/site
+
+lint: $(VENV)/installed ## check formatting, style, types and documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -P -m sphinx -q -W --keep-going docs build/site
 
 format: $(VENV)/installed ## format Python and C
 	$(BIN)/ruff check --fix .

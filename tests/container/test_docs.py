@@ -167,3 +167,53 @@ def test_transcript_is_that_of_a_run() -> None:
     )
     kept = (TOP / "docs" / "transcript.md").read_text()
     assert sorted(shape(done.stdout).splitlines()) == sorted(shape(kept).splitlines())
+
+
+PAGES = sorted([TOP / "docs" / "index.md", *(TOP / "docs" / "how-to").glob("*.md")])
+# With its own test, beside the cluster that it needs.
+RUN_ELSEWHERE = {"dask.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_pages_show_what_happens(page: Path, tmp_path: Path) -> None:
+    """Each example in Python, and what stands below it as its output."""
+    if page.name in RUN_ELSEWHERE:
+        return
+    text = page.read_text()
+    examples = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", text, re.DOTALL)
+    for example, output in examples:
+        (tmp_path / "example.py").write_text(example)
+        done = subprocess.run(
+            [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert (done.stdout, done.stderr) == (output, ""), page.name
+    assert text.count("```python") == len(examples)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_command_lines_of_pages(page: Path, tmp_path: Path) -> None:
+    for line in re.findall(r"^    ((?:crabcan|mkdir) .*)$", page.read_text(), re.MULTILINE):
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            shlex.split(line), cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, (line, done.stderr)
+
+
+def test_tutorial(tmp_path: Path) -> None:
+    """Its program is made of its pieces, compiles without a warning, and does what is shown."""
+    text = (TOP / "docs" / "tutorial.md").read_text()
+    pieces = re.findall(r"```c\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "container.c").write_text("\n".join(pieces))
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    lines = re.findall(r"^    ((?:gcc|crabcan|\./container) .*)$", text, re.MULTILINE)
+    outputs = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    seen = []
+    for line in lines:
+        done = subprocess.run(
+            line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, (line, done.stderr)
+        assert "warning" not in done.stderr
+        seen += [done.stdout] if done.stdout else []
+    assert seen == outputs
