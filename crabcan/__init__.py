@@ -63,7 +63,8 @@ if TYPE_CHECKING:
         Sysfs,
         Tmpfs,
     )
-    from crabcan.named import Named, get, list, start
+    from crabcan.named import Named, get, start
+    from crabcan.named import list as list
     from crabcan.namespaces import Join
     from crabcan.spec import Spec
     from crabcan.terminal import Terminal
@@ -131,6 +132,7 @@ _HOMES = {
 
 _MODULES = ("aio",)
 
+# Without list: `from crabcan import *` may not take the built-in one away.
 __all__ = [
     "DEVNULL",
     "PIPE",
@@ -183,7 +185,6 @@ __all__ = [
     "Usage",
     "get",
     "inside",
-    "list",
     "run",
     "start",
 ]

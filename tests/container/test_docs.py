@@ -35,7 +35,7 @@ PUBLIC = {
     for module in (crabcan, crabcan.aio)
     for name in module.__all__
     if not isinstance(getattr(module, name), int)
-}
+} | {"crabcan.list": crabcan.list}
 
 
 @pytest.mark.parametrize("name", PUBLIC)
