@@ -19,5 +19,5 @@ napoleon_use_ivar = True
 # The annotations are names that only type checkers import.
 autodoc_type_aliases = {"Stdio": "crabcan.container.Stdio"}
 myst_heading_anchors = 3
-nitpicky = False
+smartquotes = False  # an option has two hyphens
 linkcheck_timeout = 20

@@ -217,3 +217,10 @@ def test_tutorial(tmp_path: Path) -> None:
         assert "warning" not in done.stderr
         seen += [done.stdout] if done.stdout else []
     assert seen == outputs
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    text = (TOP / "docs" / "api.md").read_text()
+    named = set(re.findall(r"^\.\. auto(?:class|function|exception):: (\w+)", text, re.MULTILINE))
+    constants = {"PIPE", "STDOUT", "DEVNULL"}
+    assert named == {*crabcan.__all__, "list"} - constants

@@ -381,3 +381,22 @@ def test_entries_of_claims_that_were_never_finished(runtime: Path) -> None:
     assert crabcan.list(all=True) == []
     assert os.listdir(runtime) == []
     assert _state.directory() == str(runtime)
+
+
+def test_top_is_a_live_screen() -> None:
+    """On a terminal: the alternate screen, drawn again and again, and left by q."""
+    crabcan.start(["sh", "-c", "while :; do :; done"], name="busy", limits=crabcan.Limits(pids=5))
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm"
+        words = [sys.executable, "-m", "crabcan", "top", "--interval", "0.2"]
+        os.execv(sys.executable, words)
+    seen = read_until(fd, b"busy")
+    assert b"\x1b[?1049h" in seen
+    seen = read_until(fd, b"busy")
+    assert re.search(rb"busy\s+\d+ %\s+[\d.]+ MiB\s+\d", read_until(fd, b"\xe2\x96\x88") + seen)
+    os.write(fd, b"q")
+    read_until(fd, b"\x1b[?1049l")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(fd)
+    crabcan.get("busy").kill()
