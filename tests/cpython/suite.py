@@ -23,13 +23,15 @@ import crabcan
 
 WINDOWS = "of Windows"
 NO_POLL = "the same cases again, with another selector inside subprocess"
-PRIVATE = "replace private parts of subprocess: _fork_exec, _execute_child, _communicate, _active"
+PRIVATE = (
+    "replace private parts of subprocess: `_fork_exec`, `_execute_child`, `_communicate`, `_active`"
+)
 PREEXEC = "`preexec_fn` is refused: nothing of Python runs in the child"
 CLOSE_FDS = "`close_fds=False` is refused: what a container is to get is named in `pass_fds`"
 SIGNALS = "`restore_signals=False` is refused: a container begins with all signals at their default"
 USERS = (
     "want `close_fds=False`, the host's names of users and groups where a container has its own "
-    "root's, and OverflowError for an id of 2**64 where there is ArgumentInvalid, a ValueError"
+    "root's, and `OverflowError` for an id of `2**64` where there is ArgumentInvalid, a ValueError"
 )
 DROPPED = "drop a Popen while its child runs: a container is killed and reaped with its object"
 
@@ -209,8 +211,10 @@ def report(result: Result) -> str:
 def shortened(names: list[str]) -> list[str]:
     """A class by its name, where all of it is meant."""
     classes = [name.partition(".")[0] for name in names]
-    return sorted({kind if kind in DOES_NOT_APPLY else name
-                   for kind, name in zip(classes, names, strict=True)})  # fmt: skip
+    short = {
+        kind if kind in DOES_NOT_APPLY else name for kind, name in zip(classes, names, strict=True)
+    }
+    return [f"`{name}`" for name in sorted(short)]
 
 
 HEAD = """\
