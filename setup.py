@@ -89,7 +89,7 @@ class BuildExtension(build_ext):
         script = (
             "import sys; sys.path.insert(0, sys.argv[1])\n"
             "from crabcan import seccomp\n"
-            "open(sys.argv[2], 'wb').write(seccomp.packed(seccomp.compile_default()))\n"
+            "open(sys.argv[2], 'wb').write(seccomp.compile_default())\n"
         )
         target = package / f"_filter_{os.uname().machine}.bin"
         command = [sys.executable, "-P", "-c", script, str(package.parent), str(target)]

@@ -84,7 +84,6 @@ class Plan:
         groups: bytes,
         rlimits: bytes,
         affinity: bytes,
-        seccomp_arguments: bytes,
         seccomp: bytes,
         joins: bytes,
         passed: bytes,

@@ -59,6 +59,10 @@ def _tmpfs(target: str, size: str | int, mode: int, flags: int = _SAFE, base: in
     return _mount(_core.FILESYSTEM, target, flags, source="tmpfs", options=options, base=base)
 
 
+# By what they depend on: the same few for nearly every container of a process.
+_known_defaults: dict[tuple[bool, bool, int], tuple[list[Mount], int]] = {}
+
+
 class _Mounts:
     """The list as it grows: it knows which mounts others count from."""
 
@@ -118,11 +122,18 @@ class _Mounts:
 
     def defaults(self) -> None:
         """What every container has of its own, whatever its root."""
-        self.proc("/proc")
-        self.dev("/dev")
-        if "ipc" not in self._shared:
-            self.mqueue("/dev/mqueue")
-        self.add(_tmpfs("/tmp", defaults.TMP_SIZE, 0o1777))
+        key = self._shared.get("pid") == "host", "ipc" in self._shared, self._bases
+        if key not in _known_defaults:
+            before = len(self.list)
+            self.proc("/proc")
+            self.dev("/dev")
+            if "ipc" not in self._shared:
+                self.mqueue("/dev/mqueue")
+            self.add(_tmpfs("/tmp", defaults.TMP_SIZE, 0o1777))
+            _known_defaults[key] = self.list[before:], self._bases
+        else:
+            made, self._bases = _known_defaults[key]
+            self.list += made
 
     def host_system(self, spec: Spec) -> None:
         """The host's programs and libraries, read-only, on an empty tmpfs."""
@@ -306,12 +317,12 @@ def _capabilities(spec: Spec) -> int:
     return capabilities.mask_of(spec.capabilities)
 
 
-def _seccomp(spec: Spec) -> tuple[bytes, bytes]:
+def _seccomp(spec: Spec) -> bytes:
     if spec.seccomp == "off" and not spec.deny_syscalls:
-        return b"", b""
+        return b""
     from crabcan import seccomp
 
-    return seccomp.compile_filters(
+    return seccomp.compile_filter(
         spec.seccomp, spec.allow_syscalls, spec.deny_syscalls, spec.capabilities
     )
 
@@ -359,7 +370,6 @@ def compile_plan(
     if spec.channel:
         environ[_channel.VARIABLE] = str(_core.CHANNEL_FD)
     landlock, access, ports = _landlock(spec)
-    seccomp_arguments, seccomp = _seccomp(spec)
     flags = _flags(spec) | who.flags
     if spec.root is not None and spec.root_idmap and who.idmap:
         flags |= _core.ROOT_IDMAP
@@ -382,8 +392,7 @@ def compile_plan(
             groups=b"".join(gid.to_bytes(4, "little") for gid in spec.groups),
             rlimits=_rlimits(spec, stand_ins or {}),
             affinity=_affinity(spec),
-            seccomp_arguments=seccomp_arguments,
-            seccomp=seccomp,
+            seccomp=_seccomp(spec),
             joins=b"".join(flag.to_bytes(8, "little") for flag in joined.flags),
             passed=passed,
             landlock=landlock,

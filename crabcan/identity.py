@@ -37,8 +37,11 @@ def is_privileged() -> bool:
     """Whether the caller is root of the host, and not of a user namespace only."""
     if os.geteuid() != 0:
         return False
-    with open("/proc/self/uid_map") as file:
-        return file.read().strip() == _ALL_IDS
+    fd = os.open("/proc/self/uid_map", os.O_RDONLY | os.O_CLOEXEC)  # open() takes twice as long
+    try:
+        return os.read(fd, 4096).decode().strip() == _ALL_IDS
+    finally:
+        os.close(fd)
 
 
 def of(spec: Spec, joins_user: bool) -> Identity:

@@ -1,4 +1,4 @@
-"""The system call filter (seccomp(2)): from names to finished programs.
+"""The system call filter (seccomp(2)): from names to a finished program.
 
 The default one is compiled when the package is built and read from a file: libseccomp takes
 several times as long as a launch.
@@ -18,13 +18,8 @@ if TYPE_CHECKING:
 
     from crabcan import syscalls
 
-# What is installed, in this order: the filter for arguments first, since the list that comes after
-# it need not allow seccomp(2).
-Filters = tuple[bytes, bytes]
 Comparison = tuple[int, int, int, int]
 Rule = tuple[str, int, tuple[Comparison, ...]]
-
-NONE: Filters = (b"", b"")
 
 # Which other architectures the kernel runs beside the native one; x32 is refused as a whole.
 ARCHITECTURES = {"x86_64": ("x86",), "aarch64": ("arm",)}
@@ -35,16 +30,16 @@ _NEEDED = frozenset({"execve", "exit", "exit_group"})
 _ENOSYS, _EPERM = 38, 1
 MAX_PROFILE = 4 << 20
 
-_known: dict[object, Filters] = {}
+_known: dict[object, bytes] = {}
 
 
-def compile_filters(
+def compile_filter(
     profile: str = "default",
     allow: Sequence[str] = (),
     deny: Sequence[str] = (),
     capabilities: Sequence[str] = (),
-) -> Filters:
-    """The two programs for a container; empty where nothing is filtered.
+) -> bytes:
+    """The program for a container; empty where nothing is filtered.
 
     Args:
         profile: ``"default"``, ``"off"``, or the path of a JSON file in the form of the OCI runtime
@@ -78,17 +73,19 @@ def _identity(profile: str) -> object:
 
 def _compile(
     profile: str, allow: Sequence[str], deny: Sequence[str], capabilities: Sequence[str]
-) -> Filters:
+) -> bytes:
     if profile == "default" and not (allow or deny or capabilities):
         built = _built()
         if built is not None:
             return built
     _check_names(allow, deny)
+    from crabcan import bpf
+
     if profile == "off":
-        return _refusing(deny) if deny else NONE
+        return bpf.compact(_refusing(deny)) if deny else b""
     if profile == "default":
         return compile_default(allow, deny, capabilities)
-    return _refusing_behind(deny), _of_file(profile, allow, deny, capabilities)
+    return bpf.compact(_refusing_behind(deny), _of_file(profile, allow, deny, capabilities))
 
 
 def _check_names(allow: Sequence[str], deny: Sequence[str]) -> None:
@@ -112,11 +109,11 @@ def _unknown(field: str, name: str) -> Error:
     return _check.unknown(field, name, known)
 
 
-def _refusing(deny: Sequence[str]) -> Filters:
+def _refusing(deny: Sequence[str]) -> bytes:
     from crabcan import _policy
 
     rules = tuple((name, _policy.ERRNO | _EPERM, ()) for name in deny)
-    return b"", _run_libseccomp(_policy.ALLOW, _architectures(), rules)
+    return _run_libseccomp(_policy.ALLOW, _architectures(), rules)
 
 
 def _refusing_behind(deny: Sequence[str]) -> bytes:
@@ -124,7 +121,7 @@ def _refusing_behind(deny: Sequence[str]) -> bytes:
     from crabcan import syscalls
 
     behind = [name for name in deny if name in syscalls.MULTIPLEXED]
-    return _refusing(behind)[1] if behind else b""
+    return _refusing(behind) if behind else b""
 
 
 def _built_path() -> str:
@@ -132,27 +129,20 @@ def _built_path() -> str:
     return os.path.join(os.path.dirname(__file__), f"_filter_{machine}.bin")
 
 
-def _built() -> Filters | None:
-    """The default filters as the package was built with them; None in a tree that was not."""
+def _built() -> bytes | None:
+    """The default filter as the package was built with it; None in a tree that was not."""
     try:
         with open(_built_path(), "rb") as file:
-            first = int.from_bytes(file.read(8), "little")
-            data = file.read()
+            return file.read()
     except FileNotFoundError:
         return None
-    return data[:first], data[first:]
-
-
-def packed(filters: Filters) -> bytes:
-    """The content of the file that _built() reads."""
-    return len(filters[0]).to_bytes(8, "little") + filters[0] + filters[1]
 
 
 def compile_default(
     allow: Sequence[str] = (), deny: Sequence[str] = (), capabilities: Sequence[str] = ()
-) -> Filters:
-    """The default filters, widened and narrowed by name."""
-    from crabcan import _policy, syscalls
+) -> bytes:
+    """The default filter, widened and narrowed by name."""
+    from crabcan import _policy, bpf, syscalls
 
     names, refused = default_names(allow, deny, capabilities)
     eperm = _policy.ERRNO | _EPERM
@@ -169,7 +159,8 @@ def compile_default(
         for name, compared in default_checks(allow, capabilities)
     )
     others = _architectures()
-    return (
+    # libseccomp takes one rule for a call by itself or by its arguments, not both.
+    return bpf.compact(
         _run_libseccomp(_policy.ALLOW, others, (*checks, *behind)),
         _run_libseccomp(_policy.ERRNO | _ENOSYS, others, tuple(_known_rules(rules))),
     )

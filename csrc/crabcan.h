@@ -81,7 +81,6 @@ struct crab_spec {
 	struct crab_items groups;
 	struct crab_items rlimits;
 	struct crab_items affinity;
-	struct crab_items seccomp_arguments;
 	struct crab_items seccomp;
 	struct crab_items joins;
 	struct crab_items passed; /* int32_t: numbers in the payload */

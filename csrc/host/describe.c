@@ -214,8 +214,7 @@ void crab_plan_describe(const struct crab_plan *plan, uint32_t step,
 		snprintf(buffer, size, "to %d", header->nice);
 	else if (step == CRAB_STEP_SECCOMP)
 		snprintf(buffer, size, "of %u instructions",
-			 header->seccomp_arguments.count +
-				 header->seccomp.count);
+			 header->seccomp.count);
 	else
 		snprintf(buffer, size, "%s", step_object(header, step));
 }

@@ -173,8 +173,6 @@ static void write_plan(struct writer *w, const struct crab_spec *spec)
 	header.rlimits =
 		put_array(w, spec->rlimits, sizeof(struct crab_plan_rlimit));
 	header.affinity = put_array(w, spec->affinity, sizeof(uint64_t));
-	header.seccomp_arguments = put_array(w, spec->seccomp_arguments,
-					     sizeof(struct sock_filter));
 	header.seccomp =
 		put_array(w, spec->seccomp, sizeof(struct sock_filter));
 	header.landlock = put_landlock(w, spec);

@@ -137,27 +137,15 @@ long rlimits_set(struct init *init)
 	return 0;
 }
 
-static long install(const struct crab_plan_header *plan,
-		    struct crab_plan_array filter)
+/* Compiled by the caller, seccomp(2). Nothing but the exec comes after it. */
+long seccomp_install(struct init *init)
 {
+	struct crab_plan_array filter = init->plan->seccomp;
 	struct sock_fprog program = {
 		.len = (unsigned short)filter.count,
 		.filter = (struct sock_filter *)(uintptr_t)crab_plan_items(
-			plan, filter),
+			init->plan, filter),
 	};
 
-	if (filter.count == 0)
-		return 0;
 	return SYS(seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
-}
-
-/*
- * Compiled by the caller, seccomp(2). Nothing but the exec comes after the
- * second, which need not allow its own installation.
- */
-long seccomp_install(struct init *init)
-{
-	long result = install(init->plan, init->plan->seccomp_arguments);
-
-	return result < 0 ? result : install(init->plan, init->plan->seccomp);
 }

@@ -76,7 +76,7 @@ static inline uint32_t crab_step_count(const struct crab_plan_header *plan,
 	case CRAB_STEP_RLIMIT:
 		return plan->rlimits.count;
 	case CRAB_STEP_SECCOMP:
-		return plan->seccomp_arguments.count + plan->seccomp.count > 0;
+		return plan->seccomp.count > 0;
 	default:
 		return 1;
 	}

@@ -135,8 +135,7 @@ struct crab_plan_header {
 	struct crab_plan_array groups; /* uint32_t, setgroups(2) */
 	struct crab_plan_array rlimits;
 	struct crab_plan_array affinity; /* uint64_t, sched_setaffinity(2) */
-	struct crab_plan_array seccomp_arguments; /* struct sock_filter */
-	struct crab_plan_array seccomp;		  /* installed after it */
+	struct crab_plan_array seccomp;	 /* struct sock_filter */
 	struct crab_plan_array landlock;
 	struct crab_plan_array joins;  /* uint64_t CLONE_NEW*, user first */
 	struct crab_plan_array passed; /* int32_t: numbers in the payload */

@@ -223,7 +223,6 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 				 "groups",
 				 "rlimits",
 				 "affinity",
-				 "seccomp_arguments",
 				 "seccomp",
 				 "joins",
 				 "passed",
@@ -244,15 +243,14 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 	struct lists lists = { 0 };
 	unsigned long long clone_flags, capabilities, access, ports, wall_time,
 		cpu_time;
-	const char *groups, *rlimits, *affinity, *checks, *seccomp, *joins,
-		*passed;
-	Py_ssize_t groups_size, rlimits_size, affinity_size, checks_size,
-		seccomp_size, joins_size, passed_size;
+	const char *groups, *rlimits, *affinity, *seccomp, *joins, *passed;
+	Py_ssize_t groups_size, rlimits_size, affinity_size, seccomp_size,
+		joins_size, passed_size;
 	PyObject *plan = NULL;
 
 	if (!PyArg_ParseTupleAndKeywords(
 		    args, kwargs,
-		    "$IKIIO&O&O&O&O&O!O!O!O!Ky#y#y#y#y#y#y#O!KKKKIIiiHH:Plan",
+		    "$IKIIO&O&O&O&O&O!O!O!O!Ky#y#y#y#y#y#O!KKKKIIiiHH:Plan",
 		    names, &spec.flags, &clone_flags, &spec.uid, &spec.gid,
 		    bytes_or_none, &spec.hostname, bytes_or_none, &spec.root,
 		    bytes_or_none, &spec.cwd, bytes_or_none, &spec.uid_map,
@@ -260,10 +258,10 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 		    &tuples.executables, &PyTuple_Type, &tuples.argv,
 		    &PyTuple_Type, &tuples.environ, &PyTuple_Type,
 		    &tuples.mounts, &capabilities, &groups, &groups_size,
-		    &rlimits, &rlimits_size, &affinity, &affinity_size, &checks,
-		    &checks_size, &seccomp, &seccomp_size, &joins, &joins_size,
-		    &passed, &passed_size, &PyTuple_Type, &tuples.landlock,
-		    &access, &ports, &wall_time, &cpu_time, &spec.group_count,
+		    &rlimits, &rlimits_size, &affinity, &affinity_size,
+		    &seccomp, &seccomp_size, &joins, &joins_size, &passed,
+		    &passed_size, &PyTuple_Type, &tuples.landlock, &access,
+		    &ports, &wall_time, &cpu_time, &spec.group_count,
 		    &spec.umask, &spec.nice, &spec.oom_score_adj, &spec.rows,
 		    &spec.columns))
 		return NULL;
@@ -277,8 +275,6 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 	spec.rlimits = items_of(rlimits, rlimits_size,
 				sizeof(struct crab_plan_rlimit));
 	spec.affinity = items_of(affinity, affinity_size, sizeof(uint64_t));
-	spec.seccomp_arguments =
-		items_of(checks, checks_size, sizeof(struct sock_filter));
 	spec.seccomp =
 		items_of(seccomp, seccomp_size, sizeof(struct sock_filter));
 	spec.joins = items_of(joins, joins_size, sizeof(uint64_t));
