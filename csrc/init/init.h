@@ -28,7 +28,9 @@ struct init {
 	int next_tree;	  /* of those that the caller has opened */
 	int scratch;	  /* a tmpfs that nobody sees, for files and overlays */
 	int bases[CRAB_MAX_BASES]; /* tops of the mounts with CRAB_MOUNT_BASE */
+	bool is_own[CRAB_MAX_BASES]; /* made here: nobody else has been there */
 	uint32_t base_count;
+	int covers[2];	  /* what masks a file, a directory; -1: none yet */
 	int devpts;	  /* the container's own, or -1 */
 	int slave;	  /* of the terminal, or -1 */
 	uint32_t id;	  /* of a process that was asked for; 0: the payload */

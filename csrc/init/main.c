@@ -125,7 +125,11 @@ static void report_failure(const struct init *init, long error)
 int main(void)
 {
 	struct init init = {
-		.root = -1, .scratch = -1, .devpts = -1, .slave = -1
+		.root = -1,
+		.scratch = -1,
+		.devpts = -1,
+		.slave = -1,
+		.covers = { -1, -1 },
 	};
 	long result = take_steps(&init, order);
 

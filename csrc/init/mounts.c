@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/stat.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../plan/tree.h"
 #include "init.h"
@@ -11,6 +12,18 @@
 static int base_of(const struct init *init, const struct crab_plan_mount *mount)
 {
 	return mount->base ? init->bases[mount->base - 1] : init->root;
+}
+
+/*
+ * Whether the target is one name in a file system that was made here and that
+ * nobody else has seen yet: there it is what it is, and needs no descriptor of
+ * its own to be held fast by.
+ */
+static bool is_own_name(const struct init *init,
+			const struct crab_plan_mount *mount)
+{
+	return mount->base && init->is_own[mount->base - 1] &&
+	       !strchr(crab_plan_string(init->plan, mount->target), '/');
 }
 
 static const char *target_of(const struct init *init,
@@ -31,10 +44,12 @@ static long take_tree(struct init *init, uint32_t path, uint32_t flags)
 static void keep(struct init *init, const struct crab_plan_mount *mount,
 		 int tree)
 {
-	if (mount->flags & CRAB_MOUNT_BASE)
-		init->bases[init->base_count++] = tree;
-	else
+	if (!(mount->flags & CRAB_MOUNT_BASE)) {
 		close(tree);
+		return;
+	}
+	init->is_own[init->base_count] = mount->kind == CRAB_MOUNT_FILESYSTEM;
+	init->bases[init->base_count++] = tree;
 }
 
 static bool is_same_place(int a, int b)
@@ -47,6 +62,17 @@ static bool is_same_place(int a, int b)
 	       SYS(statx, b, "", AT_EMPTY_PATH, want, &second) == 0 &&
 	       first.stx_ino == second.stx_ino &&
 	       first.stx_mnt_id == second.stx_mnt_id;
+}
+
+/* Makes the name, and mounts over it. */
+static long attach_by_name(int tree, bool directory, int base, const char *name)
+{
+	long made = directory ? SYS(mkdirat, base, name, 0755)
+			      : SYS(mknodat, base, name, S_IFREG | 0644, 0);
+
+	if (made < 0 && made != -EEXIST)
+		return made;
+	return sys_attach_by_name(tree, base, name);
 }
 
 /*
@@ -68,6 +94,9 @@ static long attach(struct init *init, const struct crab_plan_mount *mount,
 
 	if (result < 0)
 		return result;
+	if (is_own_name(init, mount))
+		return attach_by_name(tree, result, base_of(init, mount),
+				      target_of(init, mount));
 	long target = target_open(base_of(init, mount), target_of(init, mount),
 				  result);
 
@@ -100,8 +129,9 @@ static long make_bind(struct init *init, const struct crab_plan_mount *mount)
 /* The last one, which covers those before it. */
 static void keep_devpts(struct init *init, int tree)
 {
-	close(init->devpts);
-	init->devpts = fcntl(tree, F_DUPFD_CLOEXEC, 0);
+	if (init->devpts >= 0)
+		close(init->devpts);
+	init->devpts = (int)SYS(fcntl, tree, F_DUPFD_CLOEXEC, 0);
 }
 
 static long make_filesystem(struct init *init,
@@ -205,6 +235,10 @@ static long make_symlink(struct init *init, const struct crab_plan_mount *mount)
 {
 	const char *text = crab_plan_string(init->plan, mount->source);
 	const char *name;
+
+	if (is_own_name(init, mount))
+		return SYS(symlinkat, text, base_of(init, mount),
+			   target_of(init, mount));
 	long parent = target_open_parent(base_of(init, mount),
 					 target_of(init, mount), &name);
 
@@ -222,42 +256,97 @@ static long if_there(long target)
 	return target == -ENOENT ? 0 : target;
 }
 
-/* Nothing is to be seen: an empty directory, or the null device. */
-static long cover(int target)
-{
-	const uint32_t flags =
-		CRAB_MOUNT_READONLY | CRAB_MOUNT_NOSUID | CRAB_MOUNT_NOEXEC;
-	long directory = sys_is_directory(target);
+#define MASK_FLAGS (CRAB_MOUNT_READONLY | CRAB_MOUNT_NOSUID | CRAB_MOUNT_NOEXEC)
 
-	if (directory < 0)
-		return directory;
-	long tree = directory ? filesystem_make("tmpfs", "size=0,mode=0555",
-						flags | CRAB_MOUNT_NODEV)
-			      : crab_tree_open("/dev/null", flags);
+/*
+ * Nothing is to be seen: an empty directory, or the null device. The first is
+ * made, the others are its copies.
+ */
+static long make_cover(struct init *init, bool directory)
+{
+	int *first = &init->covers[directory];
+	long tree;
+
+	if (*first >= 0)
+		return sys_open_tree(*first, "",
+				     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+					     AT_EMPTY_PATH);
+	tree = directory ? filesystem_make("tmpfs", "size=0,mode=0555",
+					   MASK_FLAGS | CRAB_MOUNT_NODEV)
+			 : crab_tree_open("/dev/null", MASK_FLAGS);
+	if (tree >= 0)
+		*first = (int)SYS(fcntl, (int)tree, F_DUPFD_CLOEXEC, 0);
+	return tree;
+}
+
+/*
+ * What is there, to be covered: a descriptor of it, or of the directory that
+ * has it by name.
+ */
+struct existing {
+	int fd;
+	const char *name; /* "": fd is it */
+};
+
+static long find(const struct init *init, const struct crab_plan_mount *mount,
+		 struct existing *ret)
+{
+	*ret = (struct existing){ base_of(init, mount),
+				  target_of(init, mount) };
+	if (is_own_name(init, mount))
+		return 0;
+	long fd = target_find(ret->fd, ret->name);
+
+	*ret = (struct existing){ (int)fd, "" };
+	return fd < 0 ? fd : 0;
+}
+
+static void let_go(struct existing *existing)
+{
+	if (!*existing->name)
+		close(existing->fd);
+}
+
+static long attach_on(int tree, const struct existing *existing)
+{
+	return *existing->name
+		       ? sys_attach_by_name(tree, existing->fd, existing->name)
+		       : sys_attach(tree, existing->fd);
+}
+
+static long mask(struct init *init, const struct existing *existing)
+{
+	struct stat st;
+
+	if (fstatat(existing->fd, existing->name, &st,
+		    AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+		return if_there(-errno);
+	long tree = make_cover(init, S_ISDIR(st.st_mode));
 
 	if (tree < 0)
 		return tree;
-	long result = sys_attach((int)tree, target);
+	long result = attach_on((int)tree, existing);
 
 	close((int)tree);
 	return result;
 }
 
 /* The same again on top of itself, but read-only. */
-static long protect(int target)
+static long protect(const struct existing *existing)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
-	long tree = sys_open_tree(target, "",
+	long tree = sys_open_tree(existing->fd, existing->name,
 				  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-					  AT_RECURSIVE | AT_EMPTY_PATH);
+					  AT_RECURSIVE | AT_EMPTY_PATH |
+					  AT_SYMLINK_NOFOLLOW);
 
 	if (tree < 0)
-		return tree;
+		return if_there(tree);
 	long result = sys_mount_setattr((int)tree, AT_EMPTY_PATH | AT_RECURSIVE,
 					&attr);
 
 	if (result == 0)
-		result = sys_attach((int)tree, target);
+		result = attach_on((int)tree, existing);
 	close((int)tree);
 	return result;
 }
@@ -265,15 +354,22 @@ static long protect(int target)
 static long make_on_existing(struct init *init,
 			     const struct crab_plan_mount *mount)
 {
-	long target = target_find(base_of(init, mount), target_of(init, mount));
+	struct existing existing;
+	long result = find(init, mount, &existing);
 
-	if (target < 0)
-		return if_there(target);
-	long result = mount->kind == CRAB_MOUNT_MASK ? cover((int)target)
-						     : protect((int)target);
-
-	close((int)target);
+	if (result < 0)
+		return if_there(result);
+	result = mount->kind == CRAB_MOUNT_MASK ? mask(init, &existing)
+						: protect(&existing);
+	let_go(&existing);
 	return result;
+}
+
+static void close_covers(struct init *init)
+{
+	for (int i = 0; i < 2; i++)
+		if (init->covers[i] >= 0)
+			close(init->covers[i]);
 }
 
 static long make_mount(struct init *init, const struct crab_plan_mount *mount)
@@ -306,5 +402,6 @@ long mounts_make(struct init *init)
 	}
 	while (init->base_count > 0)
 		close(init->bases[--init->base_count]);
+	close_covers(init);
 	return 0;
 }

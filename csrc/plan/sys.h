@@ -48,6 +48,12 @@ static inline long sys_attach(int from, int to)
 		   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
+/* The same on a name, by which no link is followed. */
+static inline long sys_attach_by_name(int from, int dir, const char *name)
+{
+	return SYS(move_mount, from, "", dir, name, MOVE_MOUNT_F_EMPTY_PATH);
+}
+
 static inline long sys_mount_setattr(int mount, unsigned int flags,
 				     struct mount_attr *attr)
 {
