@@ -68,7 +68,9 @@ _IS_OPENED: dict[str, Callable[[Facts], object]] = {
     "network": lambda facts: facts["network"]["state"] not in ("none", "own"),
     "ids": lambda facts: not facts["ids"]["uid_map"] or _state(facts, "user") == "host",
     "capabilities": lambda facts: bool(facts["capabilities"]["kept"]),
-    "syscalls": lambda facts: facts["syscalls"]["filters"] < 2 or facts["syscalls"]["besides"],
+    "syscalls": lambda facts: not facts["syscalls"]["filters"]
+    or facts["syscalls"]["profile"] == "off"
+    or facts["syscalls"]["besides"],
     "landlock": lambda facts: False,
     "limits": lambda facts: not facts["limits"],
 }
@@ -242,7 +244,8 @@ def _syscalls(facts: Facts, width: int) -> Iterator[str]:
     have = facts["syscalls"]
     if not have["filters"]:
         return _table([("filter", "NONE: every call of the kernel's")], width)
-    rows = [("filters", f"{have['filters']}, of which the stricter answer counts")]
+    count = have["filters"]
+    rows = [("filters", "one" if count == 1 else f"{count}, of which the strictest answer counts")]
     if facts["of"] == "running":
         rows.append(("", "what they refuse the kernel does not tell"))
     if have["profile"] not in (None, "default", "off"):

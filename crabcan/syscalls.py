@@ -1,8 +1,8 @@
 """System calls: what the default filter lets a container do, as data, with the reason.
 
-Two filters. The first is a list of what is allowed; what no list names is answered ENOSYS, as by a
-kernel that does not have it, so that libraries fall back on what they know. The second refuses, of
-the calls that are allowed, what their arguments ask for. A call passes when both let it.
+Two lists. The first is of what is allowed; what no list names is answered ENOSYS, as by a kernel
+that does not have it, so that libraries fall back on what they know. The second refuses, of the
+calls that are allowed, what their arguments ask for. A call passes when both let it.
 """
 
 from __future__ import annotations

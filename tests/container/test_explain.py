@@ -85,7 +85,7 @@ def test_a_dry_run_tells_what_then_runs(name: str) -> None:
     masked = {m["target"] for m in found["mounts"] if m["kind"] in ("masked", "protected")}
     assert masked
     assert masked < {m["target"] for m in planned["mounts"]}
-    assert planned["syscalls"]["filters"] == found["syscalls"]["filters"] == 2
+    assert planned["syscalls"]["filters"] == found["syscalls"]["filters"] == 1
 
     def limits(facts: Mapping[str, Any]) -> dict[str, Any]:
         return {
