@@ -55,8 +55,15 @@ def _mount(
 
 
 def _tmpfs(target: str, size: str | int, mode: int, flags: int = _SAFE, base: int = 0) -> Mount:
-    options = f"size={size},mode={mode:04o}"
+    options = f"size={size},nr_inodes={_inodes(size)},mode={mode:04o}"
     return _mount(_core.FILESYSTEM, target, flags, source="tmpfs", options=options, base=base)
+
+
+def _inodes(size: str | int) -> int:
+    """As many as take half of the tmpfs's size: an empty file counts nothing against that."""
+    if isinstance(size, str):
+        size = int(size[:-1]) * {"k": 1 << 10, "m": 1 << 20}[size[-1]]
+    return max(defaults.TMPFS_MIN_INODES, size // (2 * defaults.TMPFS_INODE))
 
 
 # By what they depend on: the same few for nearly every container of a process.
@@ -194,7 +201,7 @@ class _Mounts:
                 mount.target,
                 _SAFE | (_core.IDMAP if mount.idmap and self._idmap else 0),
                 source=mount.source,
-                options=f"size={mount.size},mode=0755",
+                options=f"size={mount.size},nr_inodes={_inodes(mount.size)},mode=0755",
                 upper=mount.upper,
             )
         )

@@ -8,11 +8,15 @@ import sys
 # The directories that execvp(3) looks a command up in.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# Bounded, because a tmpfs is the host's memory; nothing sets a limit by default yet.
+# Bounded, because a tmpfs is the host's memory.
 TMP_SIZE = "256m"
 SHM_SIZE = "64m"
 HOME_SIZE = "64m"
 DEV_SIZE = "64k"
+
+# Bytes of the kernel's memory for an inode and its name, about; and how many any tmpfs may have.
+TMPFS_INODE = 1024
+TMPFS_MIN_INODES = 1024
 
 # What the container runtimes agree on: the kernel's own view of the host. What a kernel does not
 # have is passed over.

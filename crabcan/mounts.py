@@ -83,7 +83,7 @@ class Tmpfs(Value):
     Args:
         target: an absolute path inside; made where it is missing.
         size: bytes, or a string such as ``"64M"``; ``"64M"`` if not given. It counts against the
-            memory limit.
+            memory limit. There may be a file for each 2 KiB of it, and 1024 in any.
         mode: permissions of its top directory.
         suid: see Bind; so dev and exec.
         dev: see Bind.

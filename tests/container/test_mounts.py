@@ -112,6 +112,12 @@ def test_tmpfs(inside: Run) -> None:
     mode, size = inside(script, mounts=mounts).split()
     assert mode == "750"
     assert int(size) <= 1 << 20
+    assert inside("stat -f -c %c /t", mounts=mounts) == "1024\n"
+    # An empty file is memory too: all that take nothing else take half of the size at most.
+    sizes = inside("for d in /tmp /var/tmp /root /dev /dev/shm; do stat -f -c '%b %S %c' $d; done")
+    for line in sizes.splitlines():
+        blocks, block, files = map(int, line.split())
+        assert files == max(1024, blocks * block // 2048), line
 
 
 def test_overlay_over_the_root_is_thrown_away(busybox_root: Path, inside: Run) -> None:
