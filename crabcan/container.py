@@ -709,6 +709,9 @@ def _is_open(fd: int) -> bool:
 
 
 def _died_early(process: _core.Process) -> ContainerError:
+    """Dead, or not to be believed any more: then it is not waited for."""
+    with contextlib.suppress(OSError):
+        process.signal(signal.SIGKILL)
     end = process.wait(None)
     how = "ended" if end is None else f"ended with {_returncode(*end[:3])}"
     error = ContainerError(f"the container's init {how} before the command was started")

@@ -96,18 +96,29 @@ static bool report_is_sound(const struct crab_report *report, ssize_t size)
 	}
 }
 
-/* As report_is_sound(); for the first one only, and no use without memory. */
-static void take_timeline(struct crab_process *process,
-			  const struct crab_timeline *timeline, ssize_t size)
+/* As report_is_sound(). */
+static bool timeline_is_sound(const struct crab_timeline *timeline,
+			      ssize_t size)
 {
-	if (process->child_moments || timeline->count > CRAB_MAX_MOMENTS ||
+	if (size < (ssize_t)offsetof(struct crab_timeline, moments) ||
+	    timeline->type != CRAB_REPORT_TIMELINE ||
+	    timeline->count > CRAB_MAX_MOMENTS ||
 	    size != (ssize_t)crab_timeline_size(timeline))
-		return;
+		return false;
 	for (uint32_t i = 0; i < timeline->count; i++)
 		if (timeline->moments[i].step >= CRAB_STEP_COUNT)
-			return;
+			return false;
+	return true;
+}
+
+/* The first one only; without memory there is none. */
+static void take_timeline(struct crab_process *process,
+			  const struct crab_timeline *timeline)
+{
 	struct crab_moment *all =
-		calloc(STAGE0_STEPS + timeline->count, sizeof(*all));
+		process->child_moments
+			? NULL
+			: calloc(STAGE0_STEPS + timeline->count, sizeof(*all));
 
 	if (!all)
 		return;
@@ -178,23 +189,27 @@ enum crab_poll crab_process_report(struct crab_process *process,
 
 		if (size < 0 && (errno == EAGAIN || errno == EINTR))
 			return CRAB_POLL_NOTHING;
-		if (size >= (ssize_t)offsetof(struct crab_timeline, moments) &&
-		    message.timeline.type == CRAB_REPORT_TIMELINE)
-			take_timeline(process, &message.timeline, size);
-		if (size > 0 && !report_is_sound(&message.report, size))
+		if (timeline_is_sound(&message.timeline, size)) {
+			take_timeline(process, &message.timeline);
 			continue;
-		if (size > 0 && message.report.type == CRAB_REPORT_TERMINAL) {
+		}
+		bool sound = report_is_sound(&message.report, size);
+
+		if (sound && message.report.type == CRAB_REPORT_TERMINAL) {
 			if (process->terminal < 0)
 				process->terminal = steal_fd(&fd);
 			continue;
 		}
-		if (size > 0) {
+		if (sound) {
 			*ret = message.report;
 			if (ret->type == CRAB_REPORT_ENDED && ret->id == 0)
 				take_end(process, ret);
 			return CRAB_POLL_REPORT;
 		}
-		/* The other end is gone: nobody is left to report. */
+		/*
+		 * The other end is gone, or has said what init never says: then
+		 * it is not init, and nothing more is believed.
+		 */
 		close_quietly(process->control);
 		process->control = -1;
 	}
