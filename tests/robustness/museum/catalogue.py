@@ -8,7 +8,7 @@ from typing import Any
 
 from crabcan import Bind, Limits, Sysfs, Tmpfs
 from museum import staged
-from museum.exhibit import Exhibit, trick
+from museum.exhibit import MISSING, Exhibit, trick
 
 X86 = os.uname().machine == "x86_64"
 REFUSED = "EPERM|ENOSYS"
@@ -20,7 +20,7 @@ NO_OPTION = "no option takes this wall away"
 def _shown(path: str, play: str, *, target: str = "/seen", **options: Any) -> Mapping[str, Any]:
     """What an Exhibit is told of its contrast: a trick on a path of the host's, shown inside."""
     if not os.path.exists(path):
-        return {"why_not": "this kernel has none"}
+        return {"why_not": MISSING}
     writable = options.pop("writable", False)
     mounts = [Bind(path, target, writable=writable, idmap=False)]
     return {"without": {"mounts": mounts, **options}, "bare": trick(play, target)}
@@ -159,6 +159,15 @@ RUNTIME = (
         held="alive",
         bare=trick("end_process", "sibling"),
         then="dead",
+    ),
+    Exhibit(
+        name="limits of init lowered",
+        reference="prlimit(2)",
+        cause="the same ids may set each other's limits: init can open and count nothing more",
+        wall="an init that cannot go on ends, and with it the container",
+        payload=staged.limit_init,
+        held="ok|EPERM|ended -9",
+        why_not=NO_OPTION,
     ),
     Exhibit(
         name="chroot and a kept directory",

@@ -358,6 +358,20 @@ TRICK(end_process)
 	saw(dead ? "dead" : "alive", "kill(%s, SIGKILL)", args[0]);
 }
 
+/* What init may no longer open, it can no longer do. */
+TRICK(limit_process)
+{
+	struct rlimit none = { 0, 0 };
+	pid_t pid = target(args[0]);
+
+	told(prlimit(pid, RLIMIT_NOFILE, &none, NULL),
+	     "prlimit(%s, RLIMIT_NOFILE, 0)", args[0]);
+	told(prlimit(pid, RLIMIT_CPU, &none, NULL),
+	     "prlimit(%s, RLIMIT_CPU, 0)", args[0]);
+	for (;;)
+		pause();
+}
+
 TRICK(signal_host)
 {
 	pid_t pid = (pid_t)number(args[0]);
@@ -923,6 +937,7 @@ static const struct {
 	ROW(read_process),
 	ROW(follow_process),
 	ROW(end_process),
+	ROW(limit_process),
 	ROW(signal_host),
 	ROW(new_namespaces),
 	ROW(clone_namespaces),

@@ -15,6 +15,7 @@ from typing import Any
 
 import crabcan
 
+MISSING = "this kernel has none"  # of what is attacked
 SOURCE = Path(__file__).with_name("escapes.c")
 
 
@@ -127,7 +128,7 @@ class Exhibit:
 
     def _contrast(self, stage: Stage) -> str:
         if self.without is None and self.bare is None:
-            return "not shown"
+            return "not in this kernel" if self.why_not == MISSING else "not shown"
         if self.as_root and os.geteuid() != 0:
             return "only as root"
         payload = self.bare or self.payload

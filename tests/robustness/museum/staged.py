@@ -472,6 +472,12 @@ def ignore_wall_time(stage: Stage, options: Options) -> str:
     return line("pause() under wall_time", f"ended {done.returncode}, {done.timed_out}")
 
 
+def limit_init(stage: Stage, options: Options) -> str:
+    """The same ids may lower init's limits; the container must end in time all the same."""
+    done = stage.complete("limit_process", "init", limits=Limits(wall_time=0.3))
+    return str(done.stdout) + line("pause() without an init", f"ended {done.returncode}")
+
+
 # Answers of functions
 
 
