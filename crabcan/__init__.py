@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from crabcan.named import Named, get, start
     from crabcan.named import list as list
     from crabcan.namespaces import Join
+    from crabcan.pool import Pool
     from crabcan.spec import Spec
     from crabcan.terminal import Terminal
     from crabcan.timeline import Step
@@ -108,6 +109,7 @@ _HOMES = {
     "NotSupported": "errors",
     "Overlay": "mounts",
     "PIPE": "_run",
+    "Pool": "pool",
     "Popen": "_popen",
     "Proc": "mounts",
     "ReceiveTimeout": "errors",
@@ -169,6 +171,7 @@ __all__ = [
     "NoSuchContainer",
     "NotSupported",
     "Overlay",
+    "Pool",
     "Popen",
     "Proc",
     "ReceiveTimeout",

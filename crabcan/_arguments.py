@@ -15,6 +15,7 @@ TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from typing import Any
 
+    from crabcan.pool import Pool
     from crabcan.spec import SubprocessOptions
 
 SHELL = "/bin/sh"
@@ -36,7 +37,10 @@ _FIXED: dict[str, tuple[tuple[object, ...], str]] = {
 
 
 def of_subprocess(
-    args: Command | Spec, options: SubprocessOptions, pass_fds: Iterable[int] = ()
+    args: Command | Spec,
+    options: SubprocessOptions,
+    pass_fds: Iterable[int] = (),
+    pool: Pool | None = None,
 ) -> Spec:
     """The Spec that they stand for, or the one that is given.
 
@@ -45,6 +49,8 @@ def of_subprocess(
 
     """
     if isinstance(args, Spec):
+        if pool is not None:
+            raise invalid("args", args, "give the command: the pool has the options")
         return spec_of(args, options)
     given: dict[str, Any] = {**options}
     if pass_fds and not given.get("close_fds", True):
@@ -60,7 +66,7 @@ def of_subprocess(
     if given.get("umask") == -1:  # as in subprocess: not to be changed
         del given["umask"]
     given.setdefault("channel", False)
-    return Spec(args, **given)
+    return Spec(args, **given) if pool is None else pool._spec_of(args, given)
 
 
 def command_of(args: Command | Spec) -> Command:

@@ -29,6 +29,7 @@ from crabcan.limits import Limits
 from crabcan.spec import Spec
 
 if TYPE_CHECKING:
+    from crabcan.pool import Pool
     from crabcan.spec import Options
 
 LARGEST_ANSWER = 16 << 20  # bytes: as Python's objects it may be twenty times as large
@@ -45,15 +46,24 @@ class Interpreter:
 
     """
 
-    def __init__(self, python: str | os.PathLike[str] | None, options: Options) -> None:
+    def __init__(
+        self,
+        python: str | os.PathLike[str] | None,
+        options: Options,
+        pool: Pool | None = None,
+    ) -> None:
         if "channel" in options:
             raise invalid("channel", options["channel"], "a call answers by its return value")
+        has = options if pool is None else {"root": pool.spec.root, "limits": pool.spec.limits}
         if python is None:
-            python = sys.executable if options.get("root") is None else "python3"
-        limits = _with_output(options.get("limits"))
+            python = sys.executable if has.get("root") is None else "python3"
+        limits = _with_output(has.get("limits"))
         self.command = [os.fspath(python), "-I", "-c", program()]
         self.options: Options = {**options, "limits": limits, "channel": False}
-        Spec(self.command, **self.options)
+        if pool is None:
+            Spec(self.command, **self.options)
+        else:
+            pool._spec_of(self.command, self.options)
 
 
 def _with_output(limits: Limits | None) -> Limits:

@@ -16,6 +16,7 @@ NICE: Final[int]
 CGROUP_NAMESPACE: Final[int]
 SUBREAPER: Final[int]
 TTY: Final[int]
+WARM: Final[int]
 BIND: Final[int]
 FILESYSTEM: Final[int]
 DIRECTORY: Final[int]
@@ -123,6 +124,9 @@ class Process:
     def sockets(self) -> tuple[int, int]: ...
     @property
     def report_fd(self) -> int: ...
+    def end(
+        self, timeout: float | None, /
+    ) -> tuple[bool, int, int, int, int, int, int, int] | None: ...
     def timeline(self) -> tuple[bytes, bytes]: ...
     def report(
         self, timeout: float | None, /

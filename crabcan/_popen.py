@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, Unpack
 
     from crabcan.container import Stdio
+    from crabcan.pool import Pool
     from crabcan.spec import SubprocessOptions
     from crabcan.terminal import Terminal
     from crabcan.usage import Usage
@@ -41,6 +42,7 @@ class Popen:
         pass_fds: descriptors that the command gets by the same numbers.
         pipesize: bytes that a pipe holds, F_SETPIPE_SZ of fcntl(2); the kernel's choice if not
             given.
+        pool: a crabcan.Pool to take the container from; it has the options.
         options: what else run() takes: root, mounts, uid, limits, network, shell, ...
 
     Attributes:
@@ -75,12 +77,14 @@ class Popen:
         universal_newlines: bool | None = None,
         pass_fds: Iterable[int] = (),
         pipesize: int = -1,
+        pool: Pool | None = None,
         **options: Unpack[SubprocessOptions],
     ) -> None:
         if not (bufsize is None or isinstance(bufsize, int)):
             raise TypeError(f"bufsize: {bufsize!r} is a {type(bufsize).__name__}, not an int")
         self.args = command_of(args)
         self.returncode: int | None = None
+        self._pool = pool
         self._mode = Mode(text_mode(text, universal_newlines), encoding, errors)
         spec = self._spec_of(args, options, pass_fds)
         if spec.tty:
@@ -103,10 +107,13 @@ class Popen:
     def _spec_of(
         self, args: Command | Spec, options: SubprocessOptions, pass_fds: Iterable[int]
     ) -> Spec:
-        return of_subprocess(args, options, pass_fds)
+        return of_subprocess(args, options, pass_fds, self._pool)
 
     def _make(self, spec: Spec, ends: list[Stdio], pass_fds: Iterable[int]) -> Container:
-        return Container(spec, stdin=ends[0], stdout=ends[1], stderr=ends[2], pass_fds=pass_fds)
+        stdin, stdout, stderr = ends
+        return Container(
+            spec, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, pool=self._pool
+        )
 
     __class_getitem__: Any = classmethod(types.GenericAlias)  # Popen[bytes], as subprocess has it
 

@@ -145,6 +145,13 @@ class Resources:
             peak_pids=pids,
         )
 
+    def account(self) -> Resources:
+        """What is known of it, without what it holds."""
+        known = Resources()
+        known.started_at, known._usage = self.started_at, self._usage
+        known.oom_killed, known.timed_out = self.oom_killed, self.timed_out
+        return known
+
     def release(self) -> None:
         """Give everything back, once all processes are dead. Again is harmless."""
         if self._pasta is not None:

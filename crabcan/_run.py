@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from crabcan.container import Stdio
+    from crabcan.pool import Pool
     from crabcan.spec import SubprocessOptions
     from crabcan.usage import Usage
 
@@ -123,6 +124,7 @@ def run(
     pass_fds: Iterable[int] = (),
     bufsize: int = -1,
     pipesize: int = -1,
+    pool: Pool | None = None,
     **options: Unpack[SubprocessOptions],
 ) -> CompletedProcess:
     r"""Run a command in a container and wait for it.
@@ -144,6 +146,7 @@ def run(
             inside then.
         bufsize: taken as subprocess.run takes it; nothing here is buffered.
         pipesize: see Popen.
+        pool: a crabcan.Pool to take the container from; it has the options.
         options: what else Container takes: root, mounts, uid, limits, network, ...; and by
             subprocess's names shell, group and extra_groups. `env` adds nothing to the caller's:
             it is the whole environment.
@@ -161,7 +164,7 @@ def run(
         'hello\n'
 
     """
-    spec = of_subprocess(args, options, pass_fds)
+    spec = of_subprocess(args, options, pass_fds, pool)
     if spec.tty:
         refuse_with_tty(stdin=stdin, input=input, stdout=stdout, stderr=stderr,
                         capture_output=capture_output)  # fmt: skip
@@ -170,7 +173,9 @@ def run(
     with Streams(stdin, stdout, stderr, pipesize) as streams:
         make = Captured if streams.output(1) is not None else Container
         stdin, stdout, stderr = streams.childs
-        container = make(spec, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds)
+        container = make(
+            spec, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, pool=pool
+        )
         with container:
             completed = _run(command_of(args), container, streams, mode.encoded(input), timeout)
         completed.stdout = mode.decoded(streams.output(1), streams.over_limit)

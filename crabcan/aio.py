@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from typing import IO, Unpack
 
     from crabcan.container import Stdio
+    from crabcan.pool import Pool
     from crabcan.spec import Options, SubprocessOptions
     from crabcan.terminal import Terminal
     from crabcan.timeline import Step
@@ -64,6 +65,7 @@ class Container:
         stderr: see stdin; STDOUT sends it where stdout goes.
         pass_fds: descriptors that the command gets by the same numbers.
         limit: the longest line, in bytes, that the readers take.
+        pool: a crabcan.Pool to take the container from; it has the options.
         options: what else crabcan.Container takes.
 
     Attributes:
@@ -100,6 +102,7 @@ class Container:
         stderr: Stdio = None,
         pass_fds: Iterable[int] = (),
         limit: int = LIMIT,
+        pool: Pool | None = None,
         **options: Unpack[Options],
     ) -> None:
         self.stdin: asyncio.StreamWriter | None = None
@@ -112,7 +115,7 @@ class Container:
         self._streams = Streams(stdin, stdout, stderr)
         try:
             ends = dict(zip(NAMES, self._streams.childs, strict=True))
-            self._container = self._kind(command, **ends, pass_fds=pass_fds, **options)
+            self._container = self._kind(command, **ends, pass_fds=pass_fds, pool=pool, **options)
         except BaseException:
             self._streams.close()
             raise
@@ -395,6 +398,7 @@ async def run(
     errors: str | None = None,
     universal_newlines: bool | None = None,
     pass_fds: Iterable[int] = (),
+    pool: Pool | None = None,
     **options: Unpack[SubprocessOptions],
 ) -> CompletedProcess:
     r"""Run a command in a container and wait for it; crabcan.run() for asyncio.
@@ -415,11 +419,11 @@ async def run(
     """
     stdin, stdout, stderr = streams_of(stdin, input, stdout, stderr, capture_output)
     mode = Mode(text_mode(text, universal_newlines), encoding, errors)
-    spec = of_subprocess(args, options, pass_fds)
+    spec = of_subprocess(args, options, pass_fds, pool)
     if spec.tty:
         raise invalid("tty", True, "give it to Container, and read and write its terminal")
     make = _Captured if PIPE in (stdout, stderr) else Container
-    container = make(spec, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds)
+    container = make(spec, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, pool=pool)
     async with container:
         exchange = _Exchange(container, mode.encoded(input))
         try:

@@ -278,7 +278,7 @@ def namespaces_to_join(spec: Spec) -> _Joined | _NothingJoined:
     return namespaces.Joined(joins)
 
 
-def _flags(spec: Spec) -> int:
+def _flags(spec: Spec, warm: bool) -> int:
     shared = dict(spec.namespaces)
     wanted = (
         ("network" not in shared and spec.network == "none", _core.LOOPBACK),
@@ -290,6 +290,7 @@ def _flags(spec: Spec) -> int:
         (spec.oom_score_adj is not None, _core.OOM_SCORE),
         (spec.nice is not None, _core.NICE),
         (spec.tty, _core.TTY),
+        (warm, _core.WARM),
     )
     return sum(flag for is_wanted, flag in wanted if is_wanted)
 
@@ -364,20 +365,22 @@ def compile_plan(
     passed: bytes = b"",
     window: tuple[int, int] = defaults.WINDOW,
     with_mounts: bool = True,
+    warm: bool = False,
 ) -> _core.Plan:
     """Compile a plan; it can be launched any number of times, from any thread.
 
     `joined` are the namespaces that each launch will be given, `group_count` is the number of
     groups of version 1; `stand_ins` are resource limits for what no cgroup enforces here; `passed`
     are the numbers, each in four bytes, of the descriptors that a launch passes on; `window` are
-    the rows and columns that a terminal begins with.
+    the rows and columns that a terminal begins with; with `warm` init
+    waits to be asked for the command.
     """
     who = identity.of(spec, joined.has_user)
     environ = dict(spec.env)
     if spec.channel:
         environ[_channel.VARIABLE] = str(_core.CHANNEL_FD)
     landlock, access, ports = _landlock(spec)
-    flags = _flags(spec) | who.flags
+    flags = _flags(spec, warm) | who.flags
     if spec.root is not None and spec.root_idmap and who.idmap:
         flags |= _core.ROOT_IDMAP
     try:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from crabcan._exec import Exec, _Process
     from crabcan._run import TimeoutExpired
+    from crabcan.pool import Pool
     from crabcan.spec import Options
     from crabcan.terminal import Terminal
     from crabcan.timeline import Step
@@ -53,6 +54,7 @@ class Container:
         stderr: see stdin.
         pass_fds: descriptors that the command gets by the same numbers. What they lead to is
             inside then: a directory is a way out of the container.
+        pool: a crabcan.Pool to take it from; it has the options.
         executable: the program, where the command's first word is to be its name only.
         root: a directory that becomes the root file system. Without it the host's own programs and
             libraries are shown, read-only, with a private /tmp, /dev, /proc and an empty home.
@@ -110,6 +112,7 @@ class Container:
     """
 
     _counts_output = False  # nobody does but who reads it
+    _is_warm = False  # see pool.Warm
 
     def __init__(
         self,
@@ -119,6 +122,7 @@ class Container:
         stdout: Stdio = None,
         stderr: Stdio = None,
         pass_fds: Iterable[int] = (),
+        pool: Pool | None = None,
         **options: Unpack[Options],
     ) -> None:
         self._process: _core.Process | None = None
@@ -138,7 +142,12 @@ class Container:
         self._exec_count = 0
         log.debug(LOGGER, "Linux release: %s", os.uname().release)
         host.check()
-        self.spec = spec_of(command, options)
+        self._pool = pool
+        self._payload_plan: _core.Plan | None = None  # where it is another than the container's
+        if pool is None or isinstance(command, Spec):  # which is the pool's, of run()
+            self.spec = spec_of(command, options)
+        else:
+            self.spec = pool._spec_of(command, options)
         limits = self.spec.limits
         if limits is not None and limits.output is not None and not self._counts_output:
             why = "nobody counts it: run(capture_output=True) does, and crabcan run without --tty"
@@ -147,6 +156,9 @@ class Container:
             refuse_with_tty(stdin=stdin, stdout=stdout, stderr=stderr)
         self._stdio = _descriptors(stdin, stdout, stderr)
         self._passed = _passed(pass_fds, self.spec.channel)
+        if pool is not None and self._passed:
+            why = "a pool's containers are made before they are known: leave out one of the two"
+            raise invalid("pass_fds", list(pass_fds), why)
 
     def __enter__(self) -> Container:
         return self
@@ -192,6 +204,27 @@ class Container:
         self._check_open("create")
         if self._process is not None:
             raise ContainerError("create: the container has been created already")
+        return self._start_warm() or self._start_cold()
+
+    def _start_warm(self) -> _core.Process | None:
+        """In a container of the pool's; None where none is ready."""
+        while self._pool is not None and (warm := self._pool._take()) is not None:
+            with self._stdio_of(self._stdio) as fds:
+                self._payload_plan = warm.start(self.spec, fds)
+            if self._payload_plan is not None:
+                self._take_over(warm)
+                return self._process
+            warm.close()
+        return None
+
+    def _take_over(self, warm: Container) -> None:
+        """Its process and what it holds on the host become ours."""
+        self._process, warm._process = warm._process, None
+        self._resources, warm._resources = warm._resources, Resources()
+        self._plan, self._marks, self._child_pid = warm._plan, warm._marks, warm._child_pid
+        warm.close()
+
+    def _start_cold(self) -> _core.Process:
         self._mark(_core.STEP_GROUPS)
         self._resources.take(self.spec)
         self._mark(_core.STEP_COMPILE)
@@ -206,6 +239,7 @@ class Container:
                     group_count=self._resources.group_count,
                     passed=self._passed,
                     window=self._window_of(self.spec),
+                    warm=self._is_warm,
                 )
                 if self.spec.channel:
                     self._sockets = channel.pair()
@@ -272,7 +306,7 @@ class Container:
         """True once the command runs; a failure is raised."""
         if report is None:
             return False
-        process, plan = self._created("create"), self._plan
+        process, plan = self._created("create"), self._payload_plan or self._plan
         assert plan is not None
         if not report:
             raise _died_early(process)
@@ -405,7 +439,7 @@ class Container:
             while self._pump(0) and self._execs:
                 pass
             timeout = 0
-        return process.wait(timeout)
+        return process.wait(timeout) if self._pool is None else process.end(timeout)
 
     def exec(self, command: Command, **options: Any) -> Exec:
         r"""Start a further process in the container that runs, behind the same walls.
@@ -608,7 +642,11 @@ class Container:
         log.debug(LOGGER, "Cleaning container")
         if self._process is not None:
             self._moments = self._process.timeline()
-            self._process.close()
+            if self._pool is not None and self._returncode is not None and not self._is_warm:
+                self._pool._retire(self._process, self._resources)
+                self._process, self._resources = None, self._resources.account()
+            else:
+                self._process.close()
         for waiting in list(self._execs.values()):
             waiting.container_ended()
         self._resources.release()

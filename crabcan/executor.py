@@ -19,6 +19,7 @@ from crabcan._run import CompletedProcess
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from crabcan.pool import Pool
     from crabcan.spec import Options
 
 __all__ = ["Executor", "Future"]
@@ -69,6 +70,7 @@ class Executor(concurrent.futures.Executor):
             with a `root` what ``python3`` is there.
         raises: classes of exceptions that may come back as themselves. Their constructors are
             called here with what the container says.
+        pool: a crabcan.Pool to take the containers from; it has the options.
         options: what else crabcan.Container takes: limits, mounts, root, network, ...
 
     Raises:
@@ -93,6 +95,7 @@ class Executor(concurrent.futures.Executor):
         *,
         python: str | os.PathLike[str] | None = None,
         raises: Iterable[type[Exception]] = (),
+        pool: Pool | None = None,
         **options: Unpack[Options],
     ) -> None:
         if max_workers is None:
@@ -101,7 +104,8 @@ class Executor(concurrent.futures.Executor):
         self._raises = _exceptions(raises)
         self._python = python
         self._options = options
-        self._interpreter = _call.Interpreter(python, options)
+        self._pool = pool
+        self._interpreter = _call.Interpreter(python, options, pool)
 
     def with_options(self, **options: Unpack[Options]) -> Executor:
         """The same executor, with other options for the calls that are submitted through it.
@@ -117,7 +121,7 @@ class Executor(concurrent.futures.Executor):
         other = object.__new__(Executor)
         other.__dict__.update(self.__dict__)
         other._options = {**self._options, **options}
-        other._interpreter = _call.Interpreter(self._python, other._options)
+        other._interpreter = _call.Interpreter(self._python, other._options, self._pool)
         return other
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
@@ -147,7 +151,9 @@ class Executor(concurrent.futures.Executor):
 
     async def _run(self, future: Future[Any], pickled: bytes) -> Any:
         how = self._interpreter
-        done = await aio.run(how.command, input=pickled, capture_output=True, **how.options)
+        done = await aio.run(
+            how.command, input=pickled, capture_output=True, pool=self._pool, **how.options
+        )
         answer = _call.take_answer(done)
         future.completed = done
         return _call.value_of(answer, done, self._raises)

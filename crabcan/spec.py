@@ -206,6 +206,17 @@ class Spec(Value):
             del changed["gid"]
         return changed
 
+    def _for(self, command: Command, given: Mapping[str, Any]) -> Spec:
+        """The same for another command, which is all that is checked; see Pool."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        values["command"] = _command(command)
+        for name in given.keys() - {"channel"}:
+            if given[name] is not None:
+                values[name] = _CHECKS[name](name, given[name])
+        other = object.__new__(Spec)
+        other._set(**values)
+        return other
+
     def replace(self, **options: Unpack[Options]) -> Spec:
         """Another one, with these options instead.
 

@@ -165,7 +165,8 @@ int crab_process_signal(struct crab_process *process, int signum);
 /*
  * Asks init for another process, by a plan of its own, of which only what the
  * payload's process does is carried out: ids, privileges, filters, exec. The
- * reports with `id`, which is not 0, tell the rest.
+ * reports with `id` tell the rest. With id 0 it is the payload of a container
+ * that has been launched with CRAB_PLAN_WARM, and had none.
  */
 int crab_process_exec(struct crab_process *process, struct crab_plan *plan,
 		      const int stdio[3], uint32_t id,
@@ -199,6 +200,13 @@ enum crab_poll crab_process_report(struct crab_process *process,
 /* ENDED once the container has been reaped: then, and ever after, `ret`. */
 enum crab_poll crab_process_poll(struct crab_process *process,
 				 struct crab_status *ret);
+
+/*
+ * The same, as soon as init has told that all is dead but itself: the kernel
+ * has yet to take down its namespaces.
+ */
+enum crab_poll crab_process_end(struct crab_process *process,
+				struct crab_status *ret);
 
 enum crab_side {
 	CRAB_SIDE_CALLER,

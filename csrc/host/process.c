@@ -143,6 +143,8 @@ static void take_end(struct crab_process *process,
 		.limit = (enum crab_time_limit)report->limit,
 		.ended = (int64_t)report->time,
 		.peak_memory = (int64_t)report->peak_kib * 1024,
+		.user_time = (int64_t)(report->user_time & INT64_MAX),
+		.system_time = (int64_t)(report->system_time & INT64_MAX),
 	};
 }
 
@@ -216,7 +218,7 @@ enum crab_poll crab_process_report(struct crab_process *process,
 	return CRAB_POLL_ENDED;
 }
 
-/* Once init is dead nothing can be added to what waits in the socket. */
+/* Up to the end, if that is among those that wait in the socket. */
 static void take_last_reports(struct crab_process *process)
 {
 	struct crab_report report;
@@ -224,6 +226,19 @@ static void take_last_reports(struct crab_process *process)
 	while (!process->has_ended &&
 	       crab_process_report(process, &report) == CRAB_POLL_REPORT)
 		;
+}
+
+enum crab_poll crab_process_end(struct crab_process *process,
+				struct crab_status *ret)
+{
+	if (!process->reaped)
+		take_last_reports(process);
+	if (!process->has_ended && process->control >= 0)
+		return CRAB_POLL_NOTHING;
+	if (!process->has_ended)
+		return crab_process_poll(process, ret);
+	*ret = process->status;
+	return CRAB_POLL_ENDED;
 }
 
 static int64_t nanoseconds(struct timeval time)
@@ -353,7 +368,8 @@ static int request(struct crab_process *process,
 int crab_process_exec(struct crab_process *process, struct crab_plan *plan,
 		      const int stdio[3], uint32_t id, struct crab_error *error)
 {
-	const struct crab_request exec = { .type = CRAB_REQUEST_EXEC,
+	const struct crab_request exec = { .type = id ? CRAB_REQUEST_EXEC
+						      : CRAB_REQUEST_START,
 					   .id = id };
 	int plan_fd = sealed_file_get(&plan->file, "crabcan-plan", plan->header,
 				      plan->size);

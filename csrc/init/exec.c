@@ -90,6 +90,26 @@ static long start(struct init *exec, const int fds[CRAB_REQUEST_FDS])
 	return result;
 }
 
+/* The payload of a container that was made ahead; false: it is over. */
+static bool start_payload(struct init *init, const int fds[CRAB_REQUEST_FDS])
+{
+	struct init exec = *init;
+	long result = start(&exec, fds);
+	struct crab_report report = {
+		.type = result < 0 ? CRAB_REPORT_FAILED : CRAB_REPORT_STARTED,
+		.step = result < 0 ? exec.step : CRAB_STEP_EXEC,
+		.index = result < 0 ? exec.index : 0,
+		.error = result < 0 ? (int)-result : 0,
+	};
+
+	if (result == 0) {
+		init->payload = exec.payload;
+		clock_start(init);
+	}
+	send_report(&report);
+	return result == 0;
+}
+
 static void run(const struct init *init, uint32_t id,
 		const int fds[CRAB_REQUEST_FDS])
 {
@@ -131,28 +151,37 @@ static void signal_all(int signum)
 		kill(-1, signum);
 }
 
-bool requests_take(const struct init *init)
+static bool take(struct init *init, const struct crab_request *request,
+		 const int fds[CRAB_REQUEST_FDS])
+{
+	if (request->type == CRAB_REQUEST_START && !init->payload)
+		return start_payload(init, fds);
+	if (request->type == CRAB_REQUEST_EXEC && request->id)
+		run(init, request->id, fds);
+	else if (request->type == CRAB_REQUEST_SIGNAL)
+		pass_signal(request);
+	else if (request->type == CRAB_REQUEST_STOP)
+		signal_all(SIGSTOP);
+	else if (request->type == CRAB_REQUEST_CONTINUE)
+		signal_all(SIGCONT);
+	return true;
+}
+
+bool requests_take(struct init *init)
 {
 	struct crab_request request = { 0 };
+	bool goes_on = true;
 	int fds[CRAB_REQUEST_FDS];
 	ssize_t size = receive(&request, fds);
 
 	if (size < 0)
 		return errno == EAGAIN || errno == EINTR;
-	if (size == (ssize_t)sizeof(request)) {
-		if (request.type == CRAB_REQUEST_EXEC && request.id)
-			run(init, request.id, fds);
-		else if (request.type == CRAB_REQUEST_SIGNAL)
-			pass_signal(&request);
-		else if (request.type == CRAB_REQUEST_STOP)
-			signal_all(SIGSTOP);
-		else if (request.type == CRAB_REQUEST_CONTINUE)
-			signal_all(SIGCONT);
-	}
+	if (size == (ssize_t)sizeof(request))
+		goes_on = take(init, &request, fds);
 	close_all(fds);
 	/* What an exec that failed has placed. */
 	SYS(close_range, CRAB_FD_STDIN, CRAB_FD_STDERR, 0);
-	return size > 0;
+	return size > 0 && goes_on;
 }
 
 void exec_ended(const siginfo_t *end)

@@ -38,8 +38,9 @@ struct init {
 	int account;	  /* where the CPU time is read, if it is limited */
 	uint64_t started; /* monotonic, nanoseconds */
 	enum crab_time_limit limit; /* that has ended it */
-	pid_t payload;
+	pid_t payload;		    /* 0: not yet */
 	bool payload_ended;
+	siginfo_t end;	    /* of the payload, once it has ended */
 	long payload_error; /* written by the payload's process, before its exec
 			     */
 };
@@ -108,8 +109,8 @@ long landlock_restrict(struct init *init);
 uint64_t monotonic(void);
 void clock_start(struct init *init);
 int clock_left(struct init *init);
-/* exec.c: false once the caller has closed its end */
-bool requests_take(const struct init *init);
+/* exec.c: false once the caller has closed its end, or nothing is to come */
+bool requests_take(struct init *init);
 void exec_ended(const siginfo_t *end);
 /* supervise.c */
 long signals_take_over(struct init *init);

@@ -53,23 +53,42 @@ static void report_start(void)
 	send_report(&report);
 }
 
+static uint64_t nanoseconds(struct timeval a, struct timeval b)
+{
+	return (uint64_t)(a.tv_sec + b.tv_sec) * 1000000000u +
+	       (uint64_t)(a.tv_usec + b.tv_usec) * 1000u;
+}
+
 /*
+ * Once all is dead: who is told needs not wait for the namespaces to go.
  * With the peak, which the caller cannot learn: init's own account begins with
  * that of the memory which it was born in, the caller's.
  */
-static void report_end(const struct init *init, const siginfo_t *end)
+static void report_end(const struct init *init)
 {
+	struct rusage own = { 0 };
 	struct rusage usage = { 0 };
 	struct crab_report report = {
 		.type = CRAB_REPORT_ENDED,
-		.code = end->si_code,
-		.status = end->si_status,
+		.code = init->end.si_code,
+		.status = init->end.si_status,
 		.limit = init->limit,
 	};
 
+	if (!init->payload_ended)
+		return;
+	getrusage(RUSAGE_SELF, &own);
 	getrusage(RUSAGE_CHILDREN, &usage);
 	report.peak_kib = (uint32_t)usage.ru_maxrss;
+	report.user_time = nanoseconds(own.ru_utime, usage.ru_utime);
+	report.system_time = nanoseconds(own.ru_stime, usage.ru_stime);
 	send_report(&report);
+}
+
+static void payload_ended(struct init *init, const siginfo_t *end)
+{
+	init->payload_ended = true;
+	init->end = *end;
 }
 
 /* True once the payload itself is among the dead. */
@@ -82,8 +101,7 @@ static bool reap(struct init *init)
 		    end.si_pid == 0)
 			return false;
 		if (end.si_pid == init->payload) {
-			init->payload_ended = true;
-			report_end(init, &end);
+			payload_ended(init, &end);
 			return true;
 		}
 		exec_ended(&end);
@@ -99,21 +117,21 @@ static bool take_signals(struct init *init)
 	       (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			ended |= reap(init);
-		else if (!ended)
+		else if (!ended && init->payload)
 			kill(init->payload, (int)info.ssi_signo);
 	}
 	return ended;
 }
 
 /* Waits for one that has been killed; false when there is none. */
-static bool reap_one(const struct init *init)
+static bool reap_one(struct init *init)
 {
 	siginfo_t end = { 0 };
 
 	if (waitid(P_ALL, 0, &end, WEXITED) < 0)
 		return errno == EINTR;
 	if (end.si_pid == init->payload && !init->payload_ended)
-		report_end(init, &end);
+		payload_ended(init, &end);
 	exec_ended(&end);
 	return true;
 }
@@ -122,7 +140,7 @@ static bool reap_one(const struct init *init)
  * In a PID namespace that is not ours nothing ends with us but what we end.
  * What a killed process leaves behind becomes our child, and its turn comes.
  */
-static void kill_descendants(const struct init *init)
+static void kill_descendants(struct init *init)
 {
 	char text[4096];
 
@@ -174,7 +192,7 @@ static int watch_until_end(struct init *init)
  * What is left ends with us anyway, but uncounted: the kernel gives its CPU
  * time to nobody (pid_namespaces(7), zap_pid_ns_processes).
  */
-static void kill_and_reap_all(const struct init *init)
+static void kill_and_reap_all(struct init *init)
 {
 	kill(-1, SIGKILL);
 	while (reap_one(init))
@@ -192,5 +210,6 @@ int supervise(struct init *init)
 		kill_and_reap_all(init);
 	else
 		kill_descendants(init);
+	report_end(init);
 	return code;
 }

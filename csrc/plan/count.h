@@ -67,6 +67,8 @@ static inline uint32_t crab_step_count(const struct crab_plan_header *plan,
 	case CRAB_STEP_TERMINAL:
 	case CRAB_STEP_PAYLOAD_TERMINAL:
 		return crab_has_flag(plan, CRAB_PLAN_TTY);
+	case CRAB_STEP_SPAWN:
+		return !crab_has_flag(plan, CRAB_PLAN_WARM);
 	case CRAB_STEP_NICE:
 		return crab_has_flag(plan, CRAB_PLAN_NICE);
 	case CRAB_STEP_AFFINITY:

@@ -31,6 +31,7 @@ enum crab_plan_flag {
 	CRAB_PLAN_CGROUP_NAMESPACE = 1 << 14, /* unshared once in its group */
 	CRAB_PLAN_SUBREAPER = 1 << 15, /* not PID 1 of its PID namespace */
 	CRAB_PLAN_TTY = 1 << 16,       /* a terminal of its own as fds 0 to 2 */
+	CRAB_PLAN_WARM = 1 << 17,      /* no payload before it is asked for */
 };
 
 enum crab_mount_kind {

@@ -15,9 +15,11 @@ enum crab_report_type {
 	CRAB_REPORT_TIMELINE = 1, /* struct crab_timeline, not this one */
 	CRAB_REPORT_FAILED,	  /* step `step` (item `index`) failed with
 				   * errno `error`: setup is over */
-	CRAB_REPORT_STARTED,	  /* the payload's exec has succeeded */
-	CRAB_REPORT_ENDED, /* the payload ended: `code`, `status` of waitid(2)
-			    */
+	CRAB_REPORT_STARTED,	  /* the payload's exec has succeeded; with
+				   * CRAB_PLAN_WARM first: it can be asked for
+				   */
+	CRAB_REPORT_ENDED, /* the payload ended: `code`, `status` of waitid(2);
+			    * with id 0 all that was inside is dead */
 	CRAB_REPORT_INIT,  /* with init's pidfd, from what has joined */
 	CRAB_REPORT_TERMINAL, /* with the master of the terminal */
 };
@@ -27,6 +29,8 @@ enum crab_request_type {
 	/* Start another process: with the descriptors of its plan, and of its
 	 * stdin, stdout and stderr. */
 	CRAB_REQUEST_EXEC = 1,
+	/* The same, and with CRAB_PLAN_WARM, once: it is the payload. */
+	CRAB_REQUEST_START,
 	CRAB_REQUEST_SIGNAL, /* to the process of `id` */
 	CRAB_REQUEST_STOP,   /* all of the container, until the next one */
 	CRAB_REQUEST_CONTINUE,
@@ -36,7 +40,7 @@ enum crab_request_type {
 
 struct crab_request {
 	uint32_t type;
-	uint32_t id; /* of the process, chosen by the caller; never 0 */
+	uint32_t id; /* of the process, chosen by the caller; 0: the payload */
 	int32_t signum;
 };
 
@@ -59,6 +63,9 @@ struct crab_report {
 	uint32_t id;	   /* of a process that was asked for; 0: the payload */
 	uint32_t pid;	   /* of that one, as the inside counts, once started */
 	uint64_t time;	   /* CLOCK_MONOTONIC, nanoseconds */
+	/* Of all that has been waited for, getrusage(2), nanoseconds. */
+	uint64_t user_time;
+	uint64_t system_time;
 };
 
 /* A step, or one item of it, begins at `time`, as above. */

@@ -126,7 +126,11 @@ static PyObject *process_report(PyObject *object, PyObject *timeout)
 	}
 }
 
-static PyObject *process_wait(PyObject *object, PyObject *timeout)
+typedef enum crab_poll (*poll_function)(struct crab_process *,
+					struct crab_status *);
+
+static PyObject *await_end(PyObject *object, PyObject *timeout,
+			   poll_function ask, bool early)
 {
 	struct process_object *self = of(object);
 	int64_t deadline = deadline_of(timeout);
@@ -139,7 +143,7 @@ static PyObject *process_wait(PyObject *object, PyObject *timeout)
 
 		if (!process)
 			return NULL;
-		if (crab_process_poll(process, &status) == CRAB_POLL_ENDED)
+		if (ask(process, &status) == CRAB_POLL_ENDED)
 			return Py_BuildValue(
 				"OiiLLLiL",
 				status.reported ? Py_True : Py_False,
@@ -148,7 +152,11 @@ static PyObject *process_wait(PyObject *object, PyObject *timeout)
 				(long long)status.system_time,
 				(long long)status.peak_memory,
 				(int)status.limit, (long long)status.ended);
-		int fd = crab_process_wait_fd(process, CRAB_WAIT_END);
+		int fd = early ? crab_process_wait_fd(process, CRAB_WAIT_REPORT)
+			       : -1;
+
+		if (fd < 0)
+			fd = crab_process_wait_fd(process, CRAB_WAIT_END);
 		int woken = sleep_on(self, fd, deadline);
 
 		if (woken < 0)
@@ -156,6 +164,16 @@ static PyObject *process_wait(PyObject *object, PyObject *timeout)
 		if (woken == 0)
 			Py_RETURN_NONE;
 	}
+}
+
+static PyObject *process_wait(PyObject *object, PyObject *timeout)
+{
+	return await_end(object, timeout, crab_process_poll, false);
+}
+
+static PyObject *process_end(PyObject *object, PyObject *timeout)
+{
+	return await_end(object, timeout, crab_process_end, true);
 }
 
 static PyObject *process_go_on(PyObject *object, PyObject *unused)
@@ -300,6 +318,8 @@ static PyMethodDef methods[] = {
 	  "bytes) of getrusage(2), which limit of time ended it, and when; "
 	  "None at "
 	  "the timeout." },
+	{ "end", process_end, METH_O,
+	  "The same, as soon as all is dead but init." },
 	{ "timeline", process_timeline, METH_NOARGS,
 	  "The steps of the caller, and of the child: arrays of struct "
 	  "crab_moment." },

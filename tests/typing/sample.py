@@ -204,6 +204,17 @@ def calls() -> None:
             print(error.completed)
 
 
+def made_ahead() -> None:
+    """Pool."""
+    with crabcan.Pool(size=2, idle=30, hostname="moon") as pool:
+        done: crabcan.CompletedProcess = pool.run(["true"], check=True)
+        assert done.returncode == 0
+        assert crabcan.run(["true"], pool=pool).returncode == 0
+        ready: bool = pool.wait_ready(timeout=60)
+        count: int = pool.ready
+        print(ready, count)
+
+
 def named_ones() -> None:
     """Named containers."""
     started: crabcan.Named = crabcan.start(["sleep", "60"], name=f"sample-{os.getpid()}")
@@ -241,6 +252,7 @@ def main() -> None:
     assert len(failures()) == 3
     asyncio.run(on_a_loop())
     calls()
+    made_ahead()
 
 
 if __name__ == "__main__":

@@ -405,7 +405,7 @@ def report(kind: int, **fields: int) -> bytes:
 
     names = ("step", "index", "error", "code", "status", "limit", "peak_kib", "id", "pid")
     values = [fields.get(name, 0) for name in names]
-    return struct.pack("=IIIiiiIIIIQ", kind, *values, fields.get("time", 0))
+    return struct.pack("=IIIiiiIIIIQQQ", kind, *values, fields.get("time", 0), 0, 0)
 
 
 def pass_back(stage: Stage, options: Options) -> str:
