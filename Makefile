@@ -10,10 +10,13 @@ TEST_PACKAGES = busybox-static util-linux mount iproute2 uidmap passt cpio xz-ut
 	qemu-system-x86 tmux vim-tiny procps ncurses-bin zsh fish groff-base mmdebstrap \
 	libpython$(shell /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')-testsuite
 
-# One style for all C, kept where the C is.
-C_FILES := --style=file:csrc/.clang-format $(wildcard csrc/*.h csrc/*/*.[ch] tests/csrc/*.c)
+# What the figures of tests/bench are compared with, beside what the tests need.
+BENCH_PACKAGES := busybox-static bubblewrap crun runc
 
-.PHONY: help run test lint docs format reference transcript pictures packages test-packages kernel clean
+# One style for all C, kept where the C is.
+C_FILES := --style=file:csrc/.clang-format $(wildcard csrc/*.h csrc/*/*.[ch] tests/csrc/*.c tests/bench/*.c)
+
+.PHONY: help run test bench lint docs format reference transcript pictures packages test-packages kernel clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -65,6 +68,10 @@ format: $(VENV)/installed ## format Python and C
 test: lint kernel ## set everything up and run the tests, as you and as an ordinary user
 	CRABCAN_MUST_RUN=1 $(BIN)/pytest tests
 	tests/as-user.sh
+
+bench: $(VENV)/installed ## measure all of docs/benchmarks.md anew, some minutes
+	@$(call install,$(BENCH_PACKAGES))
+	$(SUDO) $(BIN)/python -P tests/bench/figures.py docs/benchmarks
 
 reference: $(VENV)/installed ## write docs/cli.md and docs/man anew, from the command line itself
 	$(BIN)/python -P docs/reference.py docs

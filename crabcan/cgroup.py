@@ -272,6 +272,8 @@ class Group:
             if row.limit not in wanted:
                 continue
             value, asked = wanted[row.limit]
+            if not asked and row.limit in replaceable and row.controller in known:
+                continue  # version 1: a hierarchy more for each container costs a tenth of it
             try:
                 self._enforce(row, value, known, {TABLE_OF[name] for name in wanted})
                 self.enforced.add(row.limit)

@@ -15,7 +15,8 @@ class Usage(Value):
         peak_memory: bytes at most at one time, of all together; None where no cgroup tells it.
         peak_process_memory: bytes that its largest process had at most (getrusage(2)); None where
             its init was killed.
-        peak_pids: how many processes and threads at most at one time; None where none is counted.
+        peak_pids: how many processes and threads at most at one time; None where no group
+            counts them: ask for limits.pids.
 
     Example:
         >>> import crabcan

@@ -252,5 +252,7 @@ int crab_send_bool(int fd, bool value);
  * (EAGAIN: none yet). Descriptors that came with it are closed at once.
  */
 int crab_recv_bool(int fd);
+/* The same, sleeping until there is one: one system call instead of three. */
+int crab_await_bool(int fd);
 
 #endif

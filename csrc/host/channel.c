@@ -39,7 +39,7 @@ static void close_received(struct msghdr *message)
 	}
 }
 
-int crab_recv_bool(int fd)
+static int receive_bool(int fd, int flags)
 {
 	unsigned char byte[CRAB_BOOLEAN_BUFFER] = { 0 };
 	struct iovec iov = { .iov_base = byte, .iov_len = sizeof(byte) };
@@ -57,7 +57,7 @@ int crab_recv_bool(int fd)
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes),
 	};
-	ssize_t size = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t size = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
 
 	if (size < 0)
 		return errno == ECONNRESET ? CRAB_CLOSED : -1;
@@ -74,6 +74,16 @@ int crab_recv_bool(int fd)
 		return CRAB_MALFORMED;
 	}
 	return crab_boolean_decode(byte, size);
+}
+
+int crab_recv_bool(int fd)
+{
+	return receive_bool(fd, MSG_DONTWAIT);
+}
+
+int crab_await_bool(int fd)
+{
+	return receive_bool(fd, 0);
 }
 
 int64_t crab_now(void)

@@ -105,6 +105,22 @@ static PyObject *core_send_bool(PyObject *module, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+/* Without a deadline it sleeps in the call itself, if it got there first. */
+static int receive_bool(int fd, int64_t deadline)
+{
+	int result;
+	int error;
+
+	if (deadline >= 0)
+		return crab_recv_bool(fd);
+	Py_BEGIN_ALLOW_THREADS
+	result = crab_await_bool(fd);
+	error = errno;
+	Py_END_ALLOW_THREADS
+	errno = error;
+	return result;
+}
+
 static PyObject *core_recv_bool(PyObject *module, PyObject *args)
 {
 	PyObject *timeout;
@@ -118,7 +134,7 @@ static PyObject *core_recv_bool(PyObject *module, PyObject *args)
 	if (deadline < -1)
 		return NULL;
 	for (;;) {
-		int result = crab_recv_bool(fd);
+		int result = receive_bool(fd, deadline);
 
 		switch (result) {
 		case CRAB_TRUE:
@@ -132,7 +148,11 @@ static PyObject *core_recv_bool(PyObject *module, PyObject *args)
 			errno = EBADMSG;
 			return PyErr_SetFromErrno(PyExc_OSError);
 		}
-		if (errno != EAGAIN && errno != EINTR)
+		if (errno == EINTR && PyErr_CheckSignals() < 0)
+			return NULL;
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN)
 			return PyErr_SetFromErrno(PyExc_OSError);
 		result = block(fd, deadline);
 		if (result < 0)
