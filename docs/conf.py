@@ -7,7 +7,7 @@ author = "the crabcan developers"
 release = version = crabcan.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-exclude_patterns = ["pictures/*.txt"]
+exclude_patterns = ["pictures/*.txt", "benchmarks/*"]
 html_theme = "furo"
 html_title = "crabcan"
 

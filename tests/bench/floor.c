@@ -198,6 +198,26 @@ static void set_root_read_only(int tree)
 		sizeof(attr));
 }
 
+static void open_trees(struct launch *launch)
+{
+	launch->root_tree = open_tree_of(AT_FDCWD, root);
+	set_attributes(launch->root_tree, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+		       -1);
+	for (int i = 0; devices[i]; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "/dev/%s", devices[i]);
+		launch->device_trees[i] = open_tree_of(AT_FDCWD, path);
+	}
+}
+
+static void close_trees(const struct launch *launch)
+{
+	close(launch->root_tree);
+	for (int i = 0; devices[i]; i++)
+		close(launch->device_trees[i]);
+}
+
 static int child(void *argument)
 {
 	static const char *const sticky[][2] = { { "size", "256m" },
@@ -213,6 +233,10 @@ static int child(void *argument)
 	/* Raw: libc's would have all threads do it. */
 	check(launch, syscall(SYS_setresgid, 0, 0, 0));
 	check(launch, syscall(SYS_setresuid, 0, 0, 0));
+	/* Only the owner of a mount namespace may clone trees in it:
+	 * open_tree(2). */
+	if (!privileged)
+		open_trees(launch);
 	attach(launch, launch->root_tree, AT_FDCWD, "/");
 	mount_proc(launch);
 	mount_dev(launch);
@@ -258,15 +282,8 @@ static void start(struct launch *launch)
 				    CLONE_NEWNET | CLONE_NEWCGROUP;
 	launch->mapped = 0;
 	launch->error = 0;
-	launch->root_tree = open_tree_of(AT_FDCWD, root);
-	set_attributes(launch->root_tree, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
-		       -1);
-	for (int i = 0; devices[i]; i++) {
-		char path[32];
-
-		snprintf(path, sizeof(path), "/dev/%s", devices[i]);
-		launch->device_trees[i] = open_tree_of(AT_FDCWD, path);
-	}
+	if (privileged)
+		open_trees(launch);
 	launch->pid = clone(child, launch->stack + STACK_SIZE,
 			    (int)namespaces | CLONE_VM | SIGCHLD, launch);
 	if (launch->pid < 0)
@@ -295,9 +312,8 @@ static void finish(struct launch *launch)
 	if (status)
 		errx(1, "the child ended with %#x: %s", status,
 		     strerror(launch->error));
-	close(launch->root_tree);
-	for (int i = 0; devices[i]; i++)
-		close(launch->device_trees[i]);
+	if (privileged)
+		close_trees(launch);
 }
 
 struct work {
