@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from crabcan import _check
 from crabcan.errors import invalid
-from crabcan.spec import Command, Spec, spec_of
+from crabcan.spec import Spec, spec_of
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
     from typing import Any
 
     from crabcan.pool import Pool
-    from crabcan.spec import SubprocessOptions
+    from crabcan.spec import Command, SubprocessOptions
 
 SHELL = "/bin/sh"
 
@@ -101,7 +101,7 @@ def _group(field: str, value: object, root: Any) -> int:
 
 
 def _extra_groups(field: str, value: object, root: Any) -> list[int]:
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+    if not _check.is_iterable(value):
         raise _check.wrong_type(field, value, "a list of group ids or names")
     return [_group(f"{field}[{i}]", group, root) for i, group in enumerate(value)]
 

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 
 from crabcan.errors import ArgumentTypeInvalid, Error, invalid
+
+TYPE_CHECKING = False  # importing collections takes longer than a launch
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from typing import Any, TypeGuard
 
 Path = str | os.PathLike[str]
 
 MAX_ID = 2**32 - 2  # (uid_t) -1 means "no change" to setresuid(2)
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether it maps; what is no dict costs an import."""
+    if isinstance(value, dict):
+        return True
+    from collections.abc import Mapping
+
+    return isinstance(value, Mapping)
+
+
+def is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
+    """Whether it gives values one by one; a string stands for itself."""
+    return hasattr(type(value), "__iter__") and not isinstance(value, str | bytes)
 
 
 def text(field: str, value: object) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Mapping
 from signal import SIGKILL
 
 from crabcan import _core
 from crabcan._popen import Popen
 from crabcan.compile import compile_exec
-from crabcan.container import _descriptors, ended, failure
+from crabcan.container import Descriptors, _descriptors, ended, failure
 from crabcan.spec import Spec
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from crabcan._check import Path
@@ -108,7 +108,7 @@ class _Process:
 
     def create(self) -> None:
         """Ask for it, and wait for its start or its failure."""
-        with self._container._stdio_of(self._stdio) as stdio:
+        with Descriptors(self._stdio) as stdio:
             self._container._ask_exec(self._plan, stdio, self._id)
         while not self._started:
             if not self._container._pump(LOOK):

@@ -13,7 +13,7 @@ from crabcan._arguments import command_of, of_subprocess, text_mode
 from crabcan._run import TimeoutExpired
 from crabcan._streams import Mode, Streams
 from crabcan.container import Container, refuse_with_tty
-from crabcan.spec import Command, Spec
+from crabcan.spec import Spec
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from crabcan.container import Stdio
     from crabcan.pool import Pool
-    from crabcan.spec import SubprocessOptions
+    from crabcan.spec import Command, SubprocessOptions
     from crabcan.terminal import Terminal
     from crabcan.usage import Usage
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 
@@ -57,6 +56,8 @@ class Resources:
         if limits.file_size is not None:
             self.stand_ins["fsize"] = (limits.file_size, limits.file_size)
         if limits.cpu_time is not None:  # for a process that outruns init's looks at the account
+            import math
+
             seconds = math.ceil(limits.cpu_time) + 1
             self.stand_ins["cpu"] = (seconds, seconds)
 

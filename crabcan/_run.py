@@ -11,14 +11,14 @@ from crabcan._arguments import command_of, of_subprocess, text_mode
 from crabcan._streams import Mode, Streams
 from crabcan.container import Container, refuse_with_tty
 from crabcan.errors import Error
-from crabcan.spec import Command, Spec
+from crabcan.spec import Spec
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from crabcan.container import Stdio
     from crabcan.pool import Pool
-    from crabcan.spec import SubprocessOptions
+    from crabcan.spec import Command, SubprocessOptions
     from crabcan.usage import Usage
 
 # subprocess's own, so that either may be given.

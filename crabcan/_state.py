@@ -88,6 +88,12 @@ class Entry:
         """The path of one of its files."""
         return os.path.join(self.path, name)
 
+    def __enter__(self) -> Entry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
     @contextlib.contextmanager
     def socket_path(self) -> Iterator[str]:
         """Of its socket, by the directory's descriptor: a path has 108 bytes at most (unix(7))."""

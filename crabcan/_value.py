@@ -6,7 +6,9 @@ Written by hand because importing `dataclasses` takes longer than launching a co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+TYPE_CHECKING = False  # importing collections takes longer than a launch
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Value:

@@ -35,14 +35,14 @@ from crabcan._run import (
 )
 from crabcan._streams import CHUNK, NAMES, Mode, Streams
 from crabcan.errors import ContainerError, ReceiveTimeout, SocketError, invalid
-from crabcan.spec import Command, Spec
+from crabcan.spec import Spec
 
 if TYPE_CHECKING:
     from typing import IO, Unpack
 
     from crabcan.container import Stdio
     from crabcan.pool import Pool
-    from crabcan.spec import Options, SubprocessOptions
+    from crabcan.spec import Command, Options, SubprocessOptions
     from crabcan.terminal import Terminal
     from crabcan.timeline import Step
     from crabcan.usage import Usage

@@ -12,7 +12,10 @@ Nothing is decided here: a test runs the old and the new ones over every number.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+
+TYPE_CHECKING = False  # importing collections takes longer than a launch
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _INSTRUCTION = struct.Struct("=HBBI")
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, k

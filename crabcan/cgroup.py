@@ -7,14 +7,16 @@ hosts, each controller is used where it is bound.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
 
+from crabcan import host
 from crabcan.errors import LimitUnavailable
 from crabcan.limits import MAX, Limits
+
+TYPE_CHECKING = False  # importing collections takes longer than a launch
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 # What a container gets when nothing is said: enough for whatever a program does on purpose, and not
 # enough to take the host down.
@@ -340,8 +342,10 @@ class Group:
     def _mkdir(self, parent: str) -> str:
         _remove_stale(parent)
         path = f"{parent}/{self._name}"
-        with contextlib.suppress(FileExistsError):  # cpu and cpuacct may be one hierarchy
+        try:
             os.mkdir(path)
+        except FileExistsError:  # cpu and cpuacct may be one hierarchy
+            pass
         return path
 
     def _limit_swap(self, memory: float, swap: int | str | None) -> None:
@@ -421,12 +425,16 @@ class Group:
         """Kill every process in the groups."""
         for version, path in self._directories.values():
             if version == 2:
-                with contextlib.suppress(OSError):  # Linux 5.14
+                try:
                     _write(path, "cgroup.kill", "1")
                     continue
+                except OSError:  # Linux 5.14
+                    pass
             for pid in (_read(path, "cgroup.procs") or "").split():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
+                try:
+                    os.kill(int(pid), host.SIGKILL)
+                except ProcessLookupError:
+                    pass
 
     def remove(self) -> bool:
         """Kill what is left and remove the groups; whether that is done. Again is harmless."""

@@ -263,7 +263,10 @@ class _NothingJoined:
     fds: tuple[int, ...] = ()
     flags: tuple[int, ...] = ()
 
-    def close(self) -> None:
+    def __enter__(self) -> _NothingJoined:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Nothing is open."""
 
 

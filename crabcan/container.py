@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import _thread
-import contextlib
 import errno
 import os
-import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
-from types import TracebackType
 
 from crabcan import _channel as channel
 from crabcan import _core, defaults, host, log
 from crabcan._resources import End, Resources
 from crabcan.compile import compile_plan, namespaces_to_join
 from crabcan.errors import ContainerError, Error, SetupError, invalid, of_step
-from crabcan.spec import Command, Spec, spec_of
+from crabcan.spec import Spec, spec_of
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
     from typing import IO, Any, Unpack
 
     from crabcan._exec import Exec, _Process
     from crabcan._run import TimeoutExpired
     from crabcan.pool import Pool
-    from crabcan.spec import Options
+    from crabcan.spec import Command, Options
     from crabcan.terminal import Terminal
     from crabcan.timeline import Step
     from crabcan.usage import Usage
@@ -209,7 +207,7 @@ class Container:
     def _start_warm(self) -> _core.Process | None:
         """In a container of the pool's; None where none is ready."""
         while self._pool is not None and (warm := self._pool._take()) is not None:
-            with self._stdio_of(self._stdio) as fds:
+            with Descriptors(self._stdio) as fds:
                 self._payload_plan = warm.start(self.spec, fds)
             if self._payload_plan is not None:
                 self._take_over(warm)
@@ -228,7 +226,7 @@ class Container:
         self._mark(_core.STEP_GROUPS)
         self._resources.take(self.spec)
         self._mark(_core.STEP_COMPILE)
-        with contextlib.closing(namespaces_to_join(self.spec)) as joined:
+        with namespaces_to_join(self.spec) as joined:
             self._has_user = joined.has_user
             groups = self._resources.open_groups()
             try:
@@ -280,7 +278,7 @@ class Container:
     ) -> _core.Process:
         childs_end = -1 if self._sockets is None else self._sockets[1]
         stdio = (None, None, None) if self.spec.tty else self._stdio  # nothing of ours goes in
-        with self._stdio_of(stdio) as fds:
+        with Descriptors(stdio) as fds:
             try:
                 return plan.launch(
                     fds, childs_end, self._resources.cgroup_fd, joined, groups, self._passed
@@ -290,17 +288,6 @@ class Container:
                 raise of_step(step, index, errnum, plan.describe(step, index)) from None
             finally:
                 plan.close_file()  # launched once: the plan is kept for its words
-
-    @contextlib.contextmanager
-    def _stdio_of(self, stdio: Stdio3) -> Iterator[tuple[int, int, int]]:
-        """With /dev/null for what the caller has closed."""
-        devnull = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) if None in stdio else -1
-        stdin, stdout, stderr = (devnull if fd is None else fd for fd in stdio)
-        try:
-            yield stdin, stdout, stderr
-        finally:
-            if devnull >= 0:
-                os.close(devnull)
 
     def _take_report(self, report: Report) -> bool:
         """True once the command runs; a failure is raised."""
@@ -572,12 +559,14 @@ class Container:
         SIGKILL ends the whole container. One that has ended is left alone, as in subprocess.
         """
         process = self._created("send_signal")
-        with contextlib.suppress(ProcessLookupError):
+        try:
             process.signal(signum)
+        except ProcessLookupError:
+            pass
 
     def kill(self) -> None:
         """End the whole container at once."""
-        self.send_signal(signal.SIGKILL)
+        self.send_signal(host.SIGKILL)
 
     @property
     def child_pid(self) -> int | None:
@@ -738,6 +727,22 @@ def _passed(fds: Iterable[int], channel: bool) -> bytes:
     return b"".join(fd.to_bytes(4, sys.byteorder) for fd in numbers)
 
 
+class Descriptors:
+    """Three descriptors, /dev/null for what the caller has closed."""
+
+    def __init__(self, stdio: Stdio3) -> None:
+        self._devnull = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) if None in stdio else -1
+        self._stdio = stdio
+
+    def __enter__(self) -> tuple[int, int, int]:
+        stdin, stdout, stderr = (self._devnull if fd is None else fd for fd in self._stdio)
+        return stdin, stdout, stderr
+
+    def __exit__(self, *_: object) -> None:
+        if self._devnull >= 0:
+            os.close(self._devnull)
+
+
 def _is_open(fd: int) -> bool:
     try:
         os.fstat(fd)
@@ -748,8 +753,10 @@ def _is_open(fd: int) -> bool:
 
 def _died_early(process: _core.Process) -> ContainerError:
     """Dead, or not to be believed any more: then it is not waited for."""
-    with contextlib.suppress(OSError):
-        process.signal(signal.SIGKILL)
+    try:
+        process.signal(host.SIGKILL)
+    except OSError:
+        pass
     end = process.wait(None)
     how = "ended" if end is None else f"ended with {_returncode(*end[:3])}"
     error = ContainerError(f"the container's init {how} before the command was started")

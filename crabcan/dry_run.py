@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crabcan import _core
 from crabcan._resources import Resources
 from crabcan.compile import compile_plan, namespaces_to_join
-from crabcan.spec import Command, Spec
+from crabcan.spec import Spec
+
+if TYPE_CHECKING:
+    from crabcan.spec import Command
 
 
 def steps(command: Command, **options: Any) -> Iterator[tuple[str, int, str, str]]:
@@ -28,7 +30,7 @@ def steps(command: Command, **options: Any) -> Iterator[tuple[str, int, str, str
         groups = resources.group_count
     finally:
         resources.release()
-    with contextlib.closing(namespaces_to_join(spec)) as joined:
+    with namespaces_to_join(spec) as joined:
         plan = compile_plan(spec, joined=joined, stand_ins=resources.stand_ins, group_count=groups)
     for number, (name, doing) in enumerate(_core.STEPS):
         if number == _core.STEP_GROUPS:

@@ -15,10 +15,9 @@ Example:
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crabcan import _core, cgroup, defaults, identity
 from crabcan._resources import Resources
@@ -27,7 +26,10 @@ from crabcan._walls import picture
 from crabcan.compile import Mount, mounts_of, namespaces_to_join
 from crabcan.namespaces import KINDS, Join
 from crabcan.seccomp import default_checks, default_names
-from crabcan.spec import Command, Spec, spec_of
+from crabcan.spec import Spec, spec_of
+
+if TYPE_CHECKING:
+    from crabcan.spec import Command
 
 __all__ = ["WHY", "dry_run", "picture", "running"]
 
@@ -56,7 +58,7 @@ def dry_run(command: Command | Spec, **options: Any) -> dict[str, Any]:
 
     """
     spec = spec_of(command, options)
-    with contextlib.closing(namespaces_to_join(spec)) as joined:
+    with namespaces_to_join(spec) as joined:
         who = identity.of(spec, joined.has_user)
         joins_user = joined.has_user
     return {

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from crabcan import _check, _core
 from crabcan._check import Path
 from crabcan._value import Value
 from crabcan.errors import NotSupported
+
+TYPE_CHECKING = False  # importing collections takes longer than a launch
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # What each version of the interface knows of the file system (linux/landlock.h): 13 rights, then
 # "refer" (2), "truncate" (3) and "ioctl on devices" (5), a bit each.
@@ -101,6 +104,6 @@ def _paths(field: str, value: object) -> tuple[str, ...] | None:
 def _ports(field: str, value: object) -> tuple[int, ...] | None:
     if value is None:
         return None
-    if not isinstance(value, Iterable) or isinstance(value, str | bytes):
+    if not _check.is_iterable(value):
         raise _check.wrong_type(field, value, "a list of ports")
     return tuple(_check.integer(f"{field}[{i}]", port, 0, 65535) for i, port in enumerate(value))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-
 from crabcan import _check
 from crabcan._value import Value
 from crabcan.errors import invalid
+
+TYPE_CHECKING = False  # importing collections takes longer than a launch
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Powers of 1024, as docker and systemd have them.
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -119,7 +120,7 @@ def parse_size(field: str, value: object) -> int:
             amount = float(digits.removesuffix(unit)) * _UNITS[unit]
         except (ValueError, KeyError):
             raise invalid(field, value, "give bytes, or a size such as 64M or 1.5G") from None
-        value = int(amount) if math.isfinite(amount) else -1
+        value = int(amount) if abs(amount) < float("inf") else -1
     return _check.integer(field, value, 0, 2**62)
 
 
@@ -146,7 +147,7 @@ def _number(name: str, value: object) -> float:
     field = f"limits.{name}"
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _check.wrong_type(field, value, "a number")
-    if not (math.isfinite(value) and value > 0):
+    if not 0 < value < float("inf"):
         raise invalid(field, value, "give a number above 0")
     return float(value)
 

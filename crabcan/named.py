@@ -21,14 +21,14 @@ from crabcan._run import TimeoutExpired
 from crabcan._state import Entry
 from crabcan.container import _descriptors
 from crabcan.errors import ContainerError
-from crabcan.spec import Command, Spec, spec_of
+from crabcan.spec import Spec, spec_of
 from crabcan.usage import Usage
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from crabcan.container import Stdio
-    from crabcan.spec import Options
+    from crabcan.spec import Command, Options
     from crabcan.terminal import Terminal
 
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL, as docker has it

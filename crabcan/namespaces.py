@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Mapping
 
 from crabcan import _check, _core
 from crabcan._value import Value
@@ -12,6 +11,8 @@ from crabcan.errors import ContainerError, Error, invalid, name_of
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from crabcan.container import Container
 
 # Name -> clone(2)'s flag and the file in /proc/PID/ns.
@@ -109,7 +110,7 @@ _SHARED = frozenset({"new", "host"})
 
 def checked_all(field: str, value: object) -> tuple[tuple[str, str | Join], ...]:
     """The mapping of names to namespaces that a Spec keeps, without what is new anyway."""
-    if not isinstance(value, Mapping):
+    if not _check.is_mapping(value):
         raise _check.wrong_type(field, value, "a mapping of names to namespaces")
     pairs = []
     for name, namespace in value.items():
@@ -145,6 +146,12 @@ class Joined:
             owner = _open_owner(fd, join)
             if owner is not None:
                 self._open.append(("user", owner))
+
+    def __enter__(self) -> Joined:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def has_user(self) -> bool:

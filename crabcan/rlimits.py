@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from crabcan import _check
 from crabcan.errors import invalid
+
+TYPE_CHECKING = False  # importing collections takes longer than a launch
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # asm-generic/resource.h; importing `resource` for them would cost a tenth of a launch.
 NAMES = {
@@ -34,7 +36,7 @@ Rlimit = tuple[str, int, int]
 
 def checked(field: str, value: object) -> tuple[Rlimit, ...]:
     """The (name, soft, hard) triples that a Spec keeps."""
-    if not isinstance(value, Mapping):
+    if not _check.is_mapping(value):
         raise _check.wrong_type(field, value, "a mapping of names to limits")
     found = []
     for name, limit in value.items():

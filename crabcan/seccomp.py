@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
 
 from crabcan.errors import Error, invalid
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from crabcan import syscalls
@@ -232,7 +232,7 @@ def _of_file(
     rules: list[Rule] = []
     for i, entry in enumerate(_list(profile, "syscalls", place)):
         where = f"{place}: syscalls[{i}]"
-        if not isinstance(entry, Mapping):
+        if not isinstance(entry, dict):
             raise invalid(where, entry, "give an object with names and action")
         if _applies(entry, capabilities):
             rules += _rules_of(entry, where)
@@ -257,9 +257,9 @@ def _load(path: str) -> Mapping[str, Any]:
     except ValueError as error:
         raise invalid("seccomp", path, f"it is no JSON: {error}") from None
     # The runtime specification's config.json has it as linux.seccomp.
-    if isinstance(profile, Mapping) and isinstance(profile.get("linux"), Mapping):
+    if isinstance(profile, dict) and isinstance(profile.get("linux"), dict):
         profile = profile["linux"].get("seccomp")
-    if not isinstance(profile, Mapping) or "defaultAction" not in profile:
+    if not isinstance(profile, dict) or "defaultAction" not in profile:
         raise invalid("seccomp", path, "it has no defaultAction: give a profile as Docker's")
     return profile
 
@@ -303,7 +303,7 @@ def _applies(entry: Mapping[str, Any], capabilities: Sequence[str]) -> bool:
 
 def _matches(condition: object, capabilities: Sequence[str], empty: bool) -> bool:
     """Includes need all that they name; excludes are met by any."""
-    if not isinstance(condition, Mapping) or not any(condition.values()):
+    if not isinstance(condition, dict) or not any(condition.values()):
         return empty
     answers = []
     kept = {f"CAP_{name.upper()}" for name in capabilities}
@@ -335,7 +335,7 @@ def _architectures_of(profile: Mapping[str, Any], place: str) -> tuple[str, ...]
     ours = os.uname().machine
     listed = [*_list(profile, "architectures", place)]
     for entry in _list(profile, "archMap", place):
-        if isinstance(entry, Mapping) and _TOKENS.get(entry.get("architecture", "")) == ours:
+        if isinstance(entry, dict) and _TOKENS.get(entry.get("architecture", "")) == ours:
             listed += _list(entry, "subArchitectures", place)
     return tuple(_TOKENS[name] for name in listed if name in _TOKENS and _TOKENS[name] != ours)
 
@@ -362,7 +362,7 @@ def _comparison(arg: object, where: str) -> Comparison:
     from crabcan import _policy
 
     operators = {f"SCMP_CMP_{name}": getattr(_policy, name) for name in _OPERATORS}
-    if not isinstance(arg, Mapping):
+    if not isinstance(arg, dict):
         raise invalid(where, arg, "give an object with index, value and op")
     if arg.get("op") not in operators:
         raise invalid(f"{where}: op", arg.get("op"), f"give one of {', '.join(operators)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from crabcan import _check, defaults
 from crabcan._check import Path
@@ -12,6 +11,7 @@ from crabcan.errors import invalid
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, TypeAlias, TypedDict, Unpack
 
     from crabcan.container import Container
@@ -71,8 +71,7 @@ if TYPE_CHECKING:
         startupinfo: None
         creationflags: int
 
-
-Command = str | bytes | os.PathLike[str] | Sequence[str | bytes | os.PathLike[str]]
+    Command: TypeAlias = str | bytes | os.PathLike[str] | Sequence[str | bytes | os.PathLike[str]]
 
 MAX_HOSTNAME = 64  # sethostname(2)
 MAX_CPU = 8191  # NR_CPUS of the largest kernels
@@ -458,7 +457,7 @@ def _hostname(field: str, hostname: object) -> str:
 
 
 def _env(field: str, env: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(env, Mapping):
+    if not _check.is_mapping(env):
         raise _check.wrong_type(field, env, "a mapping of names to values")
     pairs = []
     for key, value in env.items():
@@ -514,7 +513,7 @@ def _rlimits(field: str, value: object) -> tuple[tuple[str, int, int], ...]:
 
 
 def _cpu_affinity(field: str, value: object) -> tuple[int, ...]:
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+    if not _check.is_iterable(value):
         raise _check.wrong_type(field, value, "a list of CPU numbers")
     cpus = sorted(_check.integer(f"{field}[{i}]", cpu, 0, MAX_CPU) for i, cpu in enumerate(value))
     if not cpus:

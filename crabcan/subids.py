@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
 
 from crabcan.errors import NotSupported, invalid
+
+TYPE_CHECKING = False  # importing collections takes longer than a launch
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 Range = tuple[int, int]  # the first id and how many
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 from crabcan import _check, _core
 from crabcan.errors import invalid
+
+TYPE_CHECKING = False  # importing collections takes longer than a launch
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_FILE = 1 << 20  # of passwd and group: the root may be anybody's
 MAX_GROUPS = 65536  # NGROUPS_MAX, setgroups(2)

@@ -243,6 +243,13 @@ int crab_open_inside(const char *root, const char *path);
 /* The version of landlock(7)'s interface, 0 where there is none. */
 int crab_landlock_version(void);
 
+/*
+ * From now on these signals of the caller's go to the process of the pidfd,
+ * until the exit: for a command line that is about one container. -1 with
+ * errno.
+ */
+int crab_forward_signals(int pidfd, const int *signums, size_t count);
+
 /* The seed's socket pair: AF_UNIX, SOCK_SEQPACKET, close-on-exec. */
 int crab_socketpair(int ret[2]);
 /* One boolean as one datagram of one byte. -1 with errno. */

@@ -6,13 +6,12 @@ short ones the tutorial's win (-d, -m, -u).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 from crabcan.cli import values
 from crabcan.cli.options import Option, Parsed, UsageError
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from typing import Any, TypeAlias
 
     # Puts what the words mean into the arguments; None: somebody else looks at the option.

@@ -6,7 +6,9 @@ what help, completion and reference are made from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+TYPE_CHECKING = False  # importing collections takes longer than a launch
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class UsageError(Exception):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from crabcan import log
+
+TYPE_CHECKING = False  # importing collections takes longer than a launch
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def fail(error: Exception, code: int) -> int:

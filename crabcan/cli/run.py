@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
 
-from crabcan import log
+from crabcan import _core, log
 from crabcan.cli import arguments
 from crabcan.cli.arguments import arguments_of, command_of, timeout_of
 from crabcan.cli.options import Option, Parsed, UsageError, parse, sections_text
@@ -61,8 +59,9 @@ if signal N ended it; 124 at a limit of time; 125 if crabcan failed, 126 if the 
 be executed, 127 if it is not found.
 """
 
-# What a person or a supervisor sends to end a program, or to tell it something.
-FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+# What a person or a supervisor sends to end a program, or to tell it something: SIGTERM, SIGINT,
+# SIGHUP, SIGQUIT (signal(7)). Importing signal takes longer than a launch.
+FORWARDED = (15, 2, 1, 3)
 
 # As timeout(1), env(1) and the shell have it.
 TIMED_OUT, FAILED, NOT_EXECUTABLE, NOT_FOUND = 124, 125, 126, 127
@@ -113,30 +112,38 @@ def _detach(parsed: Parsed, command: list[str], options: dict[str, Any]) -> int:
 
 def _run_container(parsed: Parsed, command: list[str], options: dict[str, Any]) -> int:
     timeout = timeout_of(parsed, options)
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(_trace_file(parsed))
-        name = parsed.last("name")
-        entry = None if name is None else _claim(name, stack)
+    with _trace_file(parsed) as file, _claim(parsed) as entry:
         spec = Spec(command, **options)
         relay = _relay(spec)
-        container = stack.enter_context(Container(spec) if relay is None else relay.container(spec))
-        try:
-            code = _create_and_wait(container, relay, entry, timeout)
-        finally:  # also of one that could not be made: it shows how far that came
-            if file is not None or "trace" in parsed.flags:
-                from crabcan import trace
+        with Container(spec) if relay is None else relay.container(spec) as container:
+            try:
+                code = _create_and_wait(container, relay, entry, timeout)
+            finally:  # also of one that could not be made: it shows how far that came
+                if file is not None or "trace" in parsed.flags:
+                    from crabcan import trace
 
-                trace.write(container, file)
+                    trace.write(container, file)
     return exit_code(code)
 
 
-def _claim(name: str, stack: contextlib.ExitStack) -> Entry:
+class _Nothing:
+    """Of what was not asked for."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _claim(parsed: Parsed) -> Entry | _Nothing:
     """Forgotten at the end: whoever called us knows how it ended."""
+    name = parsed.last("name")
+    if name is None:
+        return _Nothing()
     from crabcan import _state
 
-    entry = _state.claim(_state.checked(name))
-    stack.callback(entry.remove)
-    return entry
+    return _state.claim(_state.checked(name))
 
 
 def _keep(container: Container, entry: Entry) -> Keeper:
@@ -147,10 +154,10 @@ def _keep(container: Container, entry: Entry) -> Keeper:
     return keeper
 
 
-def _trace_file(parsed: Parsed) -> contextlib.AbstractContextManager[IO[str] | None]:
+def _trace_file(parsed: Parsed) -> IO[str] | _Nothing:
     """Opened before anything starts, which a path that is refused does not."""
     path = parsed.last("trace")
-    return contextlib.nullcontext() if path is None else open(path, "w")
+    return _Nothing() if path is None else open(path, "w")
 
 
 def _relay(spec: Spec) -> Relay | None:
@@ -170,8 +177,7 @@ def _create_and_wait(
         relay.start(container)
     keeper = None if entry is None else _keep(container, entry)
     if not container.spec.tty:  # else what ends us is to leave our terminal as it was
-        for number in FORWARDED:
-            signal.signal(number, lambda signum, _frame: container.send_signal(signum))
+        _core.forward_signals(container.pidfd, FORWARDED)
     code = _wait(container, timeout)
     if relay is not None:
         relay.join()

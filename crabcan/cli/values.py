@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from crabcan.cli.options import UsageError
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    Convert: TypeAlias = Callable[[str, list[str]], object]
+    MountOf: TypeAlias = Callable[[str, str], object]
 
 
 def number(name: str, words: list[str]) -> int:
@@ -201,7 +203,3 @@ def _int(name: str, text: str) -> int:
 
 def _refused(name: str, word: str, advice: str) -> UsageError:
     return UsageError(f"--{name} {word!r} cannot be understood", advice)
-
-
-Convert = Callable[[str, list[str]], object]
-MountOf = Callable[[str, str], object]

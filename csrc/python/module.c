@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/sched.h>
 #include <math.h>
+#include <signal.h>
 
 #include "binding.h"
 
@@ -186,7 +187,39 @@ static PyObject *core_landlock_version(PyObject *module, PyObject *unused)
 	return PyLong_FromLong(crab_landlock_version());
 }
 
+enum { MAX_FORWARDED = 8 };
+
+static PyObject *core_forward_signals(PyObject *module, PyObject *args)
+{
+	int signums[MAX_FORWARDED];
+	PyObject *numbers;
+	int pidfd;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "iO!:forward_signals", &pidfd,
+			      &PyTuple_Type, &numbers))
+		return NULL;
+	Py_ssize_t count = PyTuple_Size(numbers);
+
+	if (count > MAX_FORWARDED)
+		return PyErr_Format(PyExc_ValueError, "at most %d signals",
+				    MAX_FORWARDED);
+	for (Py_ssize_t i = 0; i < count; i++) {
+		long number = PyLong_AsLong(PyTuple_GetItem(numbers, i));
+
+		if (number == -1 && PyErr_Occurred())
+			return NULL;
+		/* Others are refused as no signal. */
+		signums[i] = number > 0 && number < NSIG ? (int)number : -1;
+	}
+	if (crab_forward_signals(pidfd, signums, (size_t)count) < 0)
+		return PyErr_SetFromErrno(PyExc_OSError);
+	Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
+	{ "forward_signals", core_forward_signals, METH_VARARGS,
+	  "Send these signals of ours to the process of a pidfd, for good." },
 	{ "open_inside", core_open_inside, METH_VARARGS,
 	  "A descriptor of a regular file of a root that may be hostile." },
 	{ "landlock_version", core_landlock_version, METH_NOARGS,

@@ -84,7 +84,8 @@ LATE = ("subprocess", "argparse", "logging", "dataclasses", "shlex", "typing", "
 
 
 # And these only for a terminal.
-TERMINAL = ("crabcan.terminal", "crabcan._interact", "termios", "tty", "select")
+TERMINAL = ("crabcan.terminal", "crabcan._interact", "termios", "tty", "select", "signal", "enum",
+            "contextlib", "functools", "collections", "math")  # fmt: skip
 
 
 @pytest.mark.parametrize(
