@@ -123,7 +123,7 @@ def _mounts(pid: int) -> Iterator[dict[str, Any]]:
     """As explain.dry_run() has them; see proc_pid_mountinfo(5)."""
     for line in _lines(pid, "mountinfo"):
         fields = line.split(" ")
-        root, target, flags = (harmless(_unescape(field)) for field in fields[3:6])
+        root, target, flags = (harmless(cgroup.unescape(field)) for field in fields[3:6])
         filesystem, _source, options = fields[fields.index("-") + 1 :][:3]
         kind, source = _kind(filesystem, root, target, "ro" in flags.split(","))
         sizes = [o.removeprefix("size=") for o in options.split(",") if o.startswith("size=")]
@@ -141,13 +141,6 @@ def _kept(kind: str, flags: list[str]) -> list[str]:
     if kind in ("masked", "protected"):
         return ["ro"] if kind == "protected" else []
     return [flag for flag in flags if flag != "relatime"]
-
-
-def _unescape(field: str) -> str:
-    """Blanks, line ends and backslashes are octal numbers there."""
-    for number in (" ", "\t", "\n", "\\"):
-        field = field.replace(f"\\{ord(number):03o}", number)
-    return field
 
 
 def _kind(filesystem: str, root: str, target: str, read_only: bool) -> tuple[str, str | None]:

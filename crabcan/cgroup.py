@@ -97,29 +97,35 @@ def parse(mountinfo: str, cgroups: str) -> dict[str, Hierarchy]:
     ``""`` is version 2 itself, whatever controllers it has.
     """
     own: dict[str, str] = {}
-    for line in cgroups.splitlines():
+    for line in _lines(cgroups):
         _, listed, path = line.split(":", 2)
         own.update({name: path for name in listed.split(",")})
     found: dict[str, Hierarchy] = {}
-    for line in mountinfo.splitlines():
-        fields = line.split()
+    for line in _lines(mountinfo):
+        fields = line.split(" ")
         kind, _, options = fields[fields.index("-") + 1 :][:3]
         if kind not in ("cgroup", "cgroup2"):
             continue
         names = [""] if kind == "cgroup2" else [o for o in options.split(",") if o in own]
         for name in names:
-            group = _inside(_unescape(fields[4]), _unescape(fields[3]), own.get(name))
+            group = _inside(unescape(fields[4]), unescape(fields[3]), own.get(name))
             if group is not None:
-                top = _unescape(fields[4])
+                top = unescape(fields[4])
                 found.setdefault(name, Hierarchy(1 if name else 2, top, group))
     return found
 
 
-def _unescape(path: str) -> str:
-    """The kernel writes blanks as octal numbers (proc_pid_mountinfo(5))."""
-    if "\\" not in path:
-        return path
-    return path.encode().decode("unicode_escape")
+def _lines(text: str) -> list[str]:
+    """As the kernel ends them: str.splitlines() knows more ends, which a name may hold."""
+    return text.split("\n")[:-1]
+
+
+def unescape(field: str) -> str:
+    """Blanks, line ends and backslashes are octal numbers in proc_pid_mountinfo(5)."""
+    if "\\" in field:
+        for character in (" ", "\t", "\n", "\\"):
+            field = field.replace(f"\\{ord(character):03o}", character)
+    return field
 
 
 def _inside(mount_point: str, mount_root: str, path: str | None) -> str | None:

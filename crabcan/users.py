@@ -84,7 +84,7 @@ def _entries(root: str | None, name: str, fields: int) -> Iterator[tuple[str, li
         text = passwd_of(0) if name == "passwd" else group_of(0)
     else:
         text = _read_inside(root, f"etc/{name}")
-    for line in text.splitlines():
+    for line in text.split("\n"):
         row = line.split(":")
         if len(row) == fields:
             yield row[0], row

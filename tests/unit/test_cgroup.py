@@ -65,3 +65,16 @@ def test_blanks_and_colons_in_paths() -> None:
 
 def test_no_groups_at_all() -> None:
     assert found("25 30 0:23 / / rw - ext4 /dev/sda rw\n", "") == {}
+
+
+def test_names_with_ends_of_lines_and_blanks_of_unicode() -> None:
+    """Whoever may mount, or make groups, chooses names; the kernel escapes ASCII's alone."""
+    forged = "/x\u2028 25 30 0:23 / /forged rw - cgroup2 cgroup2 rw\v\xa0"
+    escaped = forged.replace(" ", "\\040")
+    line = f"26 30 0:24 / {escaped} rw - tmpfs tmpfs rw\n"
+    assert found(line + V2, "0::/a\u2028b\n") == {"": (2, "/sys/fs/cgroup/a\u2028b")}
+
+
+def test_names_that_are_escaped() -> None:
+    mountinfo = "25 30 0:23 / /c\\040\\134040é\udcff rw - cgroup2 cgroup2 rw\n"
+    assert found(mountinfo, "0::/\n") == {"": (2, "/c \\040é\udcff")}
