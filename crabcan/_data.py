@@ -17,6 +17,9 @@ from typing import Any
 # An array is a value of the type that its first item names; what else JSON has stands for itself.
 _LARGEST = 2**63  # beyond it in hexadecimal: decimal digits take time that grows with their square
 
+# What the constructors of the types raise for what they do not expect, beside ValueError.
+_WRONG = (TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+
 # Equal hashes make a dict slow, and those of integers can be chosen (a multiple of 2**61 - 1).
 _EQUAL_HASHES = 1000
 
@@ -64,7 +67,7 @@ def decode(data: bytes) -> Any:
     """
     try:
         return _value(json.loads(data))
-    except (TypeError, IndexError, OverflowError, ArithmeticError, RecursionError) as error:
+    except _WRONG as error:
         raise ValueError(f"{type(error).__name__}: {error}") from None
 
 

@@ -22,7 +22,8 @@ def mask_of(names: Iterable[str]) -> int:
         from crabcan import _policy
 
         plain = name.lower().removeprefix(_PREFIX)
-        number = _policy.capability_number(_PREFIX + plain)
+        known = plain.isascii() and plain.isidentifier()  # C's strings end at a NUL byte
+        number = _policy.capability_number(_PREFIX + plain) if known else -1
         if number < 0:
             raise _check.unknown("capabilities", plain, names_of(2**_MAX - 1))
         mask |= 1 << number

@@ -385,8 +385,10 @@ def _check_tty(default_mounts: bool, mounts: tuple[Mount, ...], shared: Mapping[
 def _command(command: Command) -> tuple[str, ...]:
     if isinstance(command, str | bytes | os.PathLike):
         words: tuple[str, ...] = (_check.text("command", command),)
-    else:
+    elif _check.is_iterable(command):
         words = tuple(_check.text(f"command[{i}]", word) for i, word in enumerate(command))
+    else:
+        raise _check.wrong_type("command", command, "the program and its arguments")
     if not words or not words[0]:
         raise invalid("command", words, "give the program to execute, and its arguments")
     if len(words) == 1 and isinstance(command, str) and " " in command:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     Convert: TypeAlias = Callable[[str, list[str]], object]
     MountOf: TypeAlias = Callable[[str, str], object]
 
+_MOST = 8192  # of processors, the longest list that is written as a range
+
 
 def number(name: str, words: list[str]) -> int:
     """One number."""
@@ -42,7 +44,10 @@ def numbers(name: str, words: list[str]) -> list[int]:
     for item in listed(name, words):
         low, dash, high = item.partition("-")
         first = _int(name, low)
-        found += range(first, (_int(name, high) if dash else first) + 1)
+        last = _int(name, high) if dash else first
+        if last - first > _MOST:
+            raise _refused(name, item, f"a range has {_MOST} numbers at most")
+        found += range(first, last + 1)
     return found
 
 
