@@ -178,6 +178,7 @@ static void write_plan(struct writer *w, const struct crab_spec *spec)
 	header.landlock = put_landlock(w, spec);
 	header.joins = put_array(w, spec->joins, sizeof(uint64_t));
 	header.passed = put_array(w, spec->passed, sizeof(int32_t));
+	put(w, "", 1, 1); /* every string ends before the plan does */
 	header.size = (uint32_t)w->size;
 	if (w->buffer)
 		memcpy(w->buffer, &header, sizeof(header));
@@ -231,6 +232,8 @@ static bool spec_is_complete(const struct crab_spec *spec)
 	       spec->argv[0] && spec->environ && spec->cwd &&
 	       (!(spec->flags & CRAB_PLAN_USER_NAMESPACE) ||
 		(spec->uid_map && spec->gid_map)) &&
+	       spec->passed.count <= CRAB_MAX_PASSED &&
+	       spec->group_count <= CRAB_MAX_GROUPS &&
 	       mounts_are_complete(spec) && landlock_is_complete(spec);
 }
 

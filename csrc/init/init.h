@@ -60,6 +60,8 @@ void send_timeline(void);
 long send_descriptor(const struct init *init, enum crab_report_type type,
 		     int fd);
 
+/* prepare.c: its lists become pointers; false: it does not hold together */
+bool plan_prepare(struct crab_plan_header *plan, uint64_t size);
 /* plan.c */
 long plan_open(struct init *init);
 long plan_map(struct init *init, int fd);

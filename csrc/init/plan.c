@@ -6,15 +6,6 @@
 #include "../plan/sys.h"
 #include "init.h"
 
-/* Turns a list's offsets into pointers, in place. */
-static void relocate(char *base, const struct crab_plan_list *list)
-{
-	uint64_t *slots = (uint64_t *)(base + list->offset);
-
-	for (uint32_t i = 0; i < list->count; i++)
-		slots[i] += (uintptr_t)base;
-}
-
 long plan_map(struct init *init, int fd)
 {
 	struct stat st;
@@ -28,15 +19,10 @@ long plan_map(struct init *init, int fd)
 		return -errno;
 	struct crab_plan_header *plan = (struct crab_plan_header *)base;
 
-	/* Both are of one build; this is for whoever executes init by hand. */
-	if (plan->magic != CRAB_PLAN_MAGIC ||
-	    plan->version != CRAB_PLAN_VERSION || plan->size != st.st_size) {
+	if (!plan_prepare(plan, (uint64_t)st.st_size)) {
 		munmap(base, (size_t)st.st_size);
 		return -EINVAL;
 	}
-	relocate(base, &plan->executables);
-	relocate(base, &plan->argv);
-	relocate(base, &plan->environ);
 	init->plan = plan;
 	return 0;
 }

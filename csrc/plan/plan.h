@@ -64,6 +64,9 @@ enum crab_mount_flag {
 /* How many descriptors are passed on to the payload at most. */
 #define CRAB_MAX_PASSED 253 /* as many as SCM_RIGHTS can carry, unix(7) */
 
+/* How many control groups of version 1 are entered at most. */
+#define CRAB_MAX_GROUPS 32
+
 struct crab_plan_mount {
 	uint32_t kind;
 	uint32_t flags;

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 TOP = Path(__file__).parents[2]
-SOURCES = ("host/plan.c", "host/sealed.c", "host/describe.c", "init/plan.c")
+SOURCES = ("host/plan.c", "host/sealed.c", "host/describe.c", "init/plan.c", "init/prepare.c")
 
 
 def test_plan(tmp_path: Path) -> None:
