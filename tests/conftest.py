@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import glob
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from machine import Machine
 
 import crabcan
 from crabcan import cgroup
@@ -75,46 +75,6 @@ def inside() -> Inside:
         return str(done.stdout)
 
     return run
-
-
-class Machine:
-    """What a container could leave: descriptors, children, mounts, groups, temporary files."""
-
-    def __init__(self) -> None:
-        self.descriptors = self._descriptors()
-        self.children = self._children()
-        self.mounts = len(Path("/proc/self/mountinfo").read_text().splitlines())
-        self.groups = {
-            path
-            for hierarchy in cgroup.hierarchies().values()
-            for group in cgroup.ancestors(hierarchy)
-            for path in glob.glob(f"{group}/{cgroup.PREFIX}-{os.getpid()}-*")
-        }
-        self.temporary = {name for name in os.listdir("/tmp") if "crab" in name}
-
-    @staticmethod
-    def _descriptors() -> dict[str, str]:
-        links = {}
-        for name in os.listdir("/proc/self/fd"):
-            try:
-                links[name] = os.readlink(f"/proc/self/fd/{name}")
-            except FileNotFoundError:  # the one that lists the directory
-                continue
-        # Made once a process, and kept on purpose.
-        return {n: link for n, link in links.items() if "memfd:crabcan-init" not in link}
-
-    @staticmethod
-    def _children() -> set[str]:
-        children: set[str] = set()
-        for task in Path("/proc/self/task").iterdir():
-            children.update((task / "children").read_text().split())
-        return children
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Machine) and vars(self) == vars(other)
-
-    def __repr__(self) -> str:
-        return f"Machine({vars(self)})"
 
 
 @pytest.fixture(autouse=True, scope="session")
