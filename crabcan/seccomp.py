@@ -234,7 +234,7 @@ def _of_file(
         where = f"{place}: syscalls[{i}]"
         if not isinstance(entry, dict):
             raise invalid(where, entry, "give an object with names and action")
-        if _applies(entry, capabilities):
+        if _applies(entry, capabilities, where):
             rules += _rules_of(entry, where)
     changed = {*allow, *deny}
     rules = [rule for rule in rules if rule[0] not in changed and rule[1] != default]
@@ -271,6 +271,13 @@ def _list(entry: Mapping[str, Any], key: str, place: str) -> Sequence[Any]:
     return value
 
 
+def _strings(entry: Mapping[str, Any], key: str, place: str) -> Sequence[str]:
+    value = _list(entry, key, place)
+    if not all(isinstance(word, str) for word in value):
+        raise invalid(f"{place}: {key}", value, "give a list of strings")
+    return value
+
+
 def _action(entry: Mapping[str, Any], key: str, errno_key: str, place: str) -> int:
     from crabcan import _policy
 
@@ -294,22 +301,26 @@ def _action(entry: Mapping[str, Any], key: str, errno_key: str, place: str) -> i
     return int(actions[name])
 
 
-def _applies(entry: Mapping[str, Any], capabilities: Sequence[str]) -> bool:
+def _applies(entry: Mapping[str, Any], capabilities: Sequence[str], place: str) -> bool:
     """Docker's includes and excludes."""
-    return _matches(entry.get("includes"), capabilities, True) and not _matches(
-        entry.get("excludes"), capabilities, False
+    return _matches(entry, "includes", capabilities, place) and not _matches(
+        entry, "excludes", capabilities, place
     )
 
 
-def _matches(condition: object, capabilities: Sequence[str], empty: bool) -> bool:
+def _matches(entry: Mapping[str, Any], key: str, capabilities: Sequence[str], place: str) -> bool:
     """Includes need all that they name; excludes are met by any."""
-    if not isinstance(condition, dict) or not any(condition.values()):
+    condition, empty = entry.get(key) or {}, key == "includes"
+    where = f"{place}: {key}"
+    if not isinstance(condition, dict):
+        raise invalid(where, condition, "give an object")
+    if not any(condition.values()):
         return empty
     answers = []
     kept = {f"CAP_{name.upper()}" for name in capabilities}
-    for name in condition.get("caps") or ():
+    for name in _strings(condition, "caps", where):
         answers.append(name in kept)
-    arches = condition.get("arches") or ()
+    arches = _strings(condition, "arches", where)
     if arches:
         ours = _DOCKER_ARCHITECTURES.get(os.uname().machine, ())
         answers.append(any(name in ours for name in arches))
@@ -333,10 +344,12 @@ _TOKENS = {
 def _architectures_of(profile: Mapping[str, Any], place: str) -> tuple[str, ...]:
     """Those that the profile lists beside ours: calls of any other are refused."""
     ours = os.uname().machine
-    listed = [*_list(profile, "architectures", place)]
+    listed = [*_strings(profile, "architectures", place)]
     for entry in _list(profile, "archMap", place):
-        if isinstance(entry, dict) and _TOKENS.get(entry.get("architecture", "")) == ours:
-            listed += _list(entry, "subArchitectures", place)
+        if not isinstance(entry, dict):
+            raise invalid(f"{place}: archMap", entry, "give objects")
+        if _TOKENS.get(str(entry.get("architecture"))) == ours:
+            listed += _strings(entry, "subArchitectures", place)
     return tuple(_TOKENS[name] for name in listed if name in _TOKENS and _TOKENS[name] != ours)
 
 
@@ -346,9 +359,8 @@ def _numbers(parts: Sequence[str]) -> tuple[int, ...]:
 
 def _rules_of(entry: Mapping[str, Any], where: str) -> list[Rule]:
     action = _action(entry, "action", "errnoRet", where)
-    names = entry.get("names") or ([entry["name"]] if entry.get("name") else [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise invalid(f"{where}: names", names, "give a list of names")
+    single = [entry["name"]] if entry.get("name") else []
+    names = _strings({"names": entry.get("names") or single}, "names", where)
     compared = tuple(
         _comparison(arg, f"{where}: args[{i}]") for i, arg in enumerate(_list(entry, "args", where))
     )
@@ -364,7 +376,7 @@ def _comparison(arg: object, where: str) -> Comparison:
     operators = {f"SCMP_CMP_{name}": getattr(_policy, name) for name in _OPERATORS}
     if not isinstance(arg, dict):
         raise invalid(where, arg, "give an object with index, value and op")
-    if arg.get("op") not in operators:
+    if str(arg.get("op")) not in operators:
         raise invalid(f"{where}: op", arg.get("op"), f"give one of {', '.join(operators)}")
     numbers = [arg.get(key, 0) for key in ("index", "value", "valueTwo")]
     for key, number in zip(("index", "value", "valueTwo"), numbers, strict=True):
