@@ -44,8 +44,8 @@ static void mount_target(const struct crab_plan_header *plan,
 		mount->base ? nth_base(plan, mount->base) : NULL;
 
 	snprintf(buffer, size, "%s%s%s",
-		 base ? crab_plan_string(plan, base->target) : "",
-		 base ? "/" : "", crab_plan_string(plan, mount->target));
+		 base ? crab_plan_text(plan, base->target) : "",
+		 base ? "/" : "", crab_plan_text(plan, mount->target));
 }
 
 /* What and where, in words. */

@@ -31,15 +31,18 @@ static int run_helper(const char *program, pid_t pid, const char *map)
 {
 	char *argv[MAX_WORDS + 1] = { NULL };
 	char *const no_environ[] = { NULL };
+	char copy[MAX_WORDS * 12]; /* ids have 10 digits */
 	char number[16];
 	int count = 2;
 	pid_t helper;
 	int status;
 
-	_cleanup_free_ char *copy = strdup(map);
+	size_t length = strlen(map);
 
-	if (!copy)
+	errno = E2BIG;
+	if (length >= sizeof(copy))
 		return -1;
+	memcpy(copy, map, length + 1);
 	snprintf(number, sizeof(number), "%d", (int)pid);
 	argv[0] = (char *)(uintptr_t)program;
 	argv[1] = number;
@@ -64,12 +67,12 @@ static int write_by_helpers(struct crab_process *process,
 	pid_t pid = process->pid;
 
 	process_begin_step(process, CRAB_STEP_GID_MAP);
-	if (run_helper("newgidmap", pid,
-		       crab_plan_string(plan, plan->gid_map)) < 0)
+	if (run_helper("newgidmap", pid, crab_plan_text(plan, plan->gid_map)) <
+	    0)
 		return crab_fail(error, CRAB_STEP_GID_MAP);
 	process_begin_step(process, CRAB_STEP_UID_MAP);
-	if (run_helper("newuidmap", pid,
-		       crab_plan_string(plan, plan->uid_map)) < 0)
+	if (run_helper("newuidmap", pid, crab_plan_text(plan, plan->uid_map)) <
+	    0)
 		return crab_fail(error, CRAB_STEP_UID_MAP);
 	return 0;
 }
@@ -98,8 +101,8 @@ int idmap_write(struct crab_process *process, struct crab_error *error)
 		      error) < 0)
 		return -1;
 	if (write_map(process, CRAB_STEP_GID_MAP, "gid_map",
-		      crab_plan_string(plan, plan->gid_map), error) < 0)
+		      crab_plan_text(plan, plan->gid_map), error) < 0)
 		return -1;
 	return write_map(process, CRAB_STEP_UID_MAP, "uid_map",
-			 crab_plan_string(plan, plan->uid_map), error);
+			 crab_plan_text(plan, plan->uid_map), error);
 }

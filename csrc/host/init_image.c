@@ -26,6 +26,9 @@ int init_image_fd(void)
 {
 	static struct sealed_file image;
 
-	return sealed_file_get(&image, "crabcan-init", crab_init_begin,
-			       (size_t)(crab_init_end - crab_init_begin));
+	/* cppcheck-suppress comparePointers ; two labels of one object, above
+	 */
+	const size_t size = (size_t)(crab_init_end - crab_init_begin);
+
+	return sealed_file_get(&image, "crabcan-init", crab_init_begin, size);
 }

@@ -351,7 +351,7 @@ static int request(struct crab_process *process,
 	if (count) {
 		message.msg_control = ancillary.bytes;
 		message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+		struct cmsghdr *header = &ancillary.align;
 
 		header->cmsg_level = SOL_SOCKET;
 		header->cmsg_type = SCM_RIGHTS;
@@ -423,7 +423,7 @@ static void become(struct crab_process *process, int pidfd, pid_t pid)
 
 int process_receive_init(struct crab_process *process, struct crab_error *error)
 {
-	struct crab_report report;
+	struct crab_report report = { 0 };
 	ssize_t size;
 
 	for (;;) {

@@ -9,7 +9,8 @@
 #include "init.h"
 
 #define MILLISECOND 1000000u
-#define LEAST_CHECK (10 * MILLISECOND) /* between two looks at the CPU time */
+#define LEAST_CHECK (10ul * MILLISECOND) /* between two looks at the CPU time  \
+					  */
 
 uint64_t monotonic(void)
 {

@@ -27,9 +27,11 @@ static long configure(int context, const char *options)
 
 	if (!options)
 		return 0;
-	if (strlen(options) >= sizeof(copy))
+	size_t length = strlen(options);
+
+	if (length >= sizeof(copy))
 		return -E2BIG;
-	strcpy(copy, options);
+	memcpy(copy, options, length + 1);
 	for (char *key; (key = strsep(&rest, ","));) {
 		char *value = strchr(key, '=');
 
@@ -141,7 +143,7 @@ static long write_file(int fd, const struct crab_plan_mount *mount,
 /* A file of the scratch tmpfs, as a mount of its own. */
 long file_make(struct init *init, const struct crab_plan_mount *mount)
 {
-	const char *content = crab_plan_string(init->plan, mount->source);
+	const char *content = crab_plan_text(init->plan, mount->source);
 	struct mount_attr attr = { .attr_set = crab_mount_attributes(
 					   mount->flags) };
 	char name[NUMBER_SIZE] = "";

@@ -61,7 +61,7 @@ static long add_port(int ruleset, uint64_t port, uint64_t rights)
 static long add_rule(const struct crab_plan_header *plan, int ruleset,
 		     const struct crab_plan_landlock *rule)
 {
-	const char *path = crab_plan_string(plan, rule->path);
+	const char *path = crab_plan_text(plan, rule->path);
 
 	switch (rule->kind) {
 	case CRAB_LANDLOCK_READ:

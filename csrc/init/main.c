@@ -19,7 +19,7 @@ static long start_session(struct init *init)
 
 static long set_hostname(struct init *init)
 {
-	const char *name = crab_plan_string(init->plan, init->plan->hostname);
+	const char *name = crab_plan_text(init->plan, init->plan->hostname);
 
 	return sethostname(name, strlen(name)) < 0 ? -errno : 0;
 }

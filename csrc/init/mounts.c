@@ -23,13 +23,13 @@ static bool is_own_name(const struct init *init,
 			const struct crab_plan_mount *mount)
 {
 	return mount->base && init->is_own[mount->base - 1] &&
-	       !strchr(crab_plan_string(init->plan, mount->target), '/');
+	       !strchr(crab_plan_text(init->plan, mount->target), '/');
 }
 
 static const char *target_of(const struct init *init,
 			     const struct crab_plan_mount *mount)
 {
-	return crab_plan_string(init->plan, mount->target);
+	return crab_plan_text(init->plan, mount->target);
 }
 
 /* A tree of the host's: one that the caller has opened for us, or our own. */
@@ -137,7 +137,7 @@ static void keep_devpts(struct init *init, int tree)
 static long make_filesystem(struct init *init,
 			    const struct crab_plan_mount *mount)
 {
-	const char *type = crab_plan_string(init->plan, mount->source);
+	const char *type = crab_plan_text(init->plan, mount->source);
 	const char *options = crab_plan_string(init->plan, mount->data);
 	long tree = filesystem_make(type, options, mount->flags);
 
@@ -233,7 +233,7 @@ static long make_directory(struct init *init,
 
 static long make_symlink(struct init *init, const struct crab_plan_mount *mount)
 {
-	const char *text = crab_plan_string(init->plan, mount->source);
+	const char *text = crab_plan_text(init->plan, mount->source);
 	const char *name;
 
 	if (is_own_name(init, mount))

@@ -44,7 +44,7 @@ static void die_with_init(const struct init *init)
 
 static long change_directory(struct init *init)
 {
-	const char *cwd = crab_plan_string(init->plan, init->plan->cwd);
+	const char *cwd = crab_plan_text(init->plan, init->plan->cwd);
 
 	die_with_init(init);
 	umask(init->plan->umask);

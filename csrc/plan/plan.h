@@ -161,6 +161,13 @@ static inline const char *crab_plan_string(const struct crab_plan_header *plan,
 	return offset == CRAB_PLAN_NONE ? 0 : (const char *)plan + offset;
 }
 
+/* One that every sound plan has. */
+static inline const char *crab_plan_text(const struct crab_plan_header *plan,
+					 uint32_t offset)
+{
+	return (const char *)plan + offset;
+}
+
 static inline const struct crab_plan_mount *
 crab_plan_mounts(const struct crab_plan_header *plan)
 {
