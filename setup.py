@@ -28,6 +28,15 @@ COMMON = ["-std=c11", "-D_GNU_SOURCE", *WARNINGS]
 HARDENING = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
 LINK_HARDENING = ["-Wl,-z,now", "-Wl,-z,relro", "-Wl,-z,noexecstack"]
 
+# For `make sanitize`: the extension under the address and undefined-behaviour sanitizers, and init,
+# static and without their run-time library, ended by a trap where behaviour is undefined.
+SANITIZE = os.environ.get("CRABCAN_SANITIZE") == "1"
+EXTENSION_SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+                        "-fno-omit-frame-pointer"] if SANITIZE else []  # fmt: skip
+INIT_SANITIZERS = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"] if SANITIZE else []
+if SANITIZE:
+    HARDENING, LINK_HARDENING = [], []  # a stack that is fortified is a sanitizer's no more
+
 # A free-threaded build has no stable ABI before Python 3.15.
 LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
@@ -70,6 +79,7 @@ class BuildExtension(build_ext):
             "-no-pie",
             "-s",
             *LINK_HARDENING,
+            *INIT_SANITIZERS,
             *sources,
             "-o",
             str(init),
@@ -113,8 +123,8 @@ def extension(name: str, sources: list[str], libraries: list[str]) -> Extension:
         depends=[*HEADERS, *INIT_SOURCES],
         define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else [],
         libraries=libraries,
-        extra_compile_args=[*COMMON, "-fvisibility=hidden", *HARDENING],
-        extra_link_args=LINK_HARDENING,
+        extra_compile_args=[*COMMON, "-fvisibility=hidden", *HARDENING, *EXTENSION_SANITIZERS],
+        extra_link_args=[*LINK_HARDENING, *EXTENSION_SANITIZERS],
         py_limited_api=LIMITED_API,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from crabcan.errors import ArgumentTypeInvalid, Error, invalid
+from crabcan.errors import ArgumentTypeInvalid, Error, invalid, shown
 
 TYPE_CHECKING = False  # importing collections takes longer than a launch
 if TYPE_CHECKING:
@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 Path = str | os.PathLike[str]
 
 MAX_ID = 2**32 - 2  # (uid_t) -1 means "no change" to setresuid(2)
+
+
+def utf8(field: str, value: str) -> bytes:
+    """A text's bytes."""
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        part = value[error.start : error.end]
+        raise invalid(field, part, "it is no text: give bytes") from None
 
 
 def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
@@ -38,6 +47,18 @@ def text(field: str, value: object) -> str:
         raise wrong_type(field, value, "a string") from None
     if "\0" in checked:
         raise invalid(field, checked, "it has a NUL byte, and the kernel's strings end there")
+    try:
+        os.fsencode(checked)
+    except UnicodeEncodeError:
+        raise invalid(field, checked, "it has half of a surrogate pair: no bytes mean it") from None
+    return checked
+
+
+def name(field: str, value: object) -> str:
+    """A string that is not empty."""
+    checked = text(field, value)
+    if not checked:
+        raise invalid(field, checked, "it is empty")
     return checked
 
 
@@ -53,7 +74,7 @@ def target(field: str, value: object, *, root: bool = False) -> str:
 
 def existing(field: str, value: object) -> str:
     """A path of the host that is there, made absolute."""
-    path = os.path.abspath(text(field, value))
+    path = os.path.abspath(name(field, value))  # of "" it would be the working directory
     if not os.path.lexists(path):
         raise invalid(field, path, "there is no such path that you can see")
     return path
@@ -61,10 +82,19 @@ def existing(field: str, value: object) -> str:
 
 def existing_directory(field: str, value: object) -> str:
     """A directory of the host, made absolute."""
-    path = os.path.abspath(text(field, value))
+    path = os.path.abspath(name(field, value))
     if not os.path.isdir(path):
         raise invalid(field, path, "it is no directory that you can see")
     return path
+
+
+def timeout(value: object) -> float | None:
+    """Seconds, or None; one that has passed already is none's mistake."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise wrong_type("timeout", value, "a number of seconds")
+    if value is not None and value != value:
+        raise invalid("timeout", value, "give a number of seconds")
+    return value
 
 
 def integer(field: str, value: object, low: int, high: int) -> int:
@@ -117,6 +147,6 @@ def unknown(field: str, name: str, names: Collection[str]) -> Error:
 
 def wrong_type(field: str, value: object, wanted: str) -> ArgumentTypeInvalid:
     """The exception for a value of another type."""
-    error = ArgumentTypeInvalid(f"{field}: {value!r} is a {type(value).__name__}")
+    error = ArgumentTypeInvalid(f"{field}: {shown(value)} is a {type(value).__name__}")
     error.advice = f"give {wanted}"
     return error

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from crabcan import _check
 from crabcan._arguments import command_of, of_subprocess, text_mode
 from crabcan._streams import Mode, Streams
 from crabcan.container import Container, refuse_with_tty
@@ -168,8 +169,10 @@ def run(
     if spec.tty:
         refuse_with_tty(stdin=stdin, input=input, stdout=stdout, stderr=stderr,
                         capture_output=capture_output)  # fmt: skip
+    timeout = _check.timeout(timeout)
     stdin, stdout, stderr = streams_of(stdin, input, stdout, stderr, capture_output)
     mode = Mode(text_mode(text, universal_newlines), encoding, errors)
+    given = mode.encoded(input)
     with Streams(stdin, stdout, stderr, pipesize) as streams:
         make = Captured if streams.output(1) is not None else Container
         stdin, stdout, stderr = streams.childs
@@ -177,7 +180,7 @@ def run(
             spec, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, pool=pool
         )
         with container:
-            completed = _run(command_of(args), container, streams, mode.encoded(input), timeout)
+            completed = _run(command_of(args), container, streams, given, timeout)
         completed.stdout = mode.decoded(streams.output(1), streams.over_limit)
         completed.stderr = mode.decoded(streams.output(2), streams.over_limit)
     if check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import io
@@ -178,6 +179,9 @@ class Mode:
         self.text = bool(text or encoding or errors)
         self._encoding = encoding or "utf-8"
         self._errors = errors or "strict"
+        if self.text:  # before anything starts, as the container's end is too late
+            "".encode(self._encoding)
+            codecs.lookup_error(self._errors)
 
     def open(self, fd: int, mode: str, bufsize: int) -> IO[Any]:
         """A file of this mode that owns the descriptor."""
@@ -200,6 +204,11 @@ class Mode:
             return given.encode(self._encoding, self._errors)
         if given is not None and self.text:
             raise TypeError("input: bytes are given, and text is set")
+        try:
+            memoryview(given or b"")
+        except TypeError:
+            kind = type(given).__name__
+            raise TypeError(f"input: {given!r} is a {kind}, not bytes or a string") from None
         return given or b""
 
     def decoded(self, data: bytes | None, cut: bool) -> Any:

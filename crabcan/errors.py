@@ -342,6 +342,13 @@ _ADVICE: dict[tuple[str, int | None], str] = {
     ("nice", _errno.EPERM): "a lower nice than yours takes CAP_SYS_NICE on the host",
     ("oom_score", _errno.EACCES): "a lower oom_score_adj than yours takes CAP_SYS_RESOURCE on the "
     "host",
+    ("exec", _errno.E2BIG): "an argument or a variable of the environment has 131071 bytes at most "
+    "(with its name), and all of them a quarter of RLIMIT_STACK, at most 6 MiB (execve(2)): give "
+    "it as a file, or as input",
+    ("exec", _errno.ENAMETOOLONG): "a path has 4095 bytes at most, and each name in it 255",
+    ("mount", _errno.EINVAL): "a file goes on a file, and a directory on a directory",
+    ("mount", _errno.ENOTDIR): "a file goes on a file, and a directory on a directory",
+    ("cwd", _errno.ENOTDIR): "give as cwd a directory that exists inside the container",
     ("affinity", _errno.EINVAL): "none of these CPUs is there for you: see nproc and taskset -p",
     ("join", _errno.EINVAL): "the file is a namespace of another kind, or none",
     ("join", _errno.EPERM): "to join a namespace takes CAP_SYS_ADMIN in its user namespace",
@@ -411,8 +418,14 @@ def of_socket(error: OSError, doing: str, code: int) -> SocketError:
     return converted
 
 
+def shown(value: object) -> str:
+    """A value as an error has it: its repr, or the beginning of that."""
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:100]}... ({len(text)} characters)"
+
+
 def invalid(field: str, value: object, fix: str) -> ArgumentInvalid:
     """The exception for a value that is refused: the field, the value and the fix."""
-    error = ArgumentInvalid(f"{field}: {value!r} is refused")
+    error = ArgumentInvalid(f"{field}: {shown(value)} is refused")
     error.advice = fix
     return error

@@ -110,6 +110,9 @@ class Limits(Value):
         return cls(**values)  # type: ignore[arg-type]
 
 
+_MOST = 9e9  # in seconds as many nanoseconds as 63 bits hold
+
+
 def parse_size(field: str, value: object) -> int:
     """Bytes, from a number or from a string with a unit."""
     if isinstance(value, str):
@@ -147,8 +150,8 @@ def _number(name: str, value: object) -> float:
     field = f"limits.{name}"
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _check.wrong_type(field, value, "a number")
-    if not 0 < value < float("inf"):
-        raise invalid(field, value, "give a number above 0")
+    if not 0 < value <= _MOST:
+        raise invalid(field, value, f"give a number above 0, and at most {_MOST:g}")
     return float(value)
 
 

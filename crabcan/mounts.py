@@ -413,7 +413,7 @@ def _size(field: str, value: int | str) -> int:
 
 def _content(content: object) -> bytes:
     if isinstance(content, str):
-        content = content.encode()
+        content = _check.utf8("File.content", content)
     if not isinstance(content, bytes):
         raise _check.wrong_type("File.content", content, "bytes or a string")
     if len(content) > MAX_FILE:

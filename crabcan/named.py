@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from crabcan import _keeper, _state
+from crabcan import _check, _keeper, _state
 from crabcan._exec import readable
 from crabcan._popen import Popen
 from crabcan._run import TimeoutExpired
@@ -402,7 +402,7 @@ def get(name: str) -> Named:
         there is no container 'no-such-name' - see them with crabcan.list(), or crabcan ps --all
 
     """
-    return Named(_state.find(name))
+    return Named(_state.find(_check.text("name", name)))
 
 
 def list(*, all: bool = False) -> builtins.list[Named]:

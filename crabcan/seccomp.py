@@ -68,6 +68,8 @@ def _identity(profile: str) -> object:
         st = os.stat(profile)
     except OSError as error:
         raise invalid("seccomp", profile, f"it cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(st.st_mode):
+        raise invalid("seccomp", profile, "give a regular file")
     return st.st_dev, st.st_ino, st.st_mtime_ns, st.st_size
 
 

@@ -455,6 +455,8 @@ def _hostname(field: str, hostname: object) -> str:
     name = _check.text(field, hostname)
     if not name or len(os.fsencode(name)) > MAX_HOSTNAME:
         raise invalid(field, name, f"give 1 to {MAX_HOSTNAME} bytes")
+    if not name.isprintable():  # it is shown in prompts and tables
+        raise invalid(field, name, "give characters that can be shown")
     return name
 
 
@@ -528,7 +530,7 @@ def _between(low: int, high: int) -> Callable[[str, object], int]:
 
 
 _CHECKS: dict[str, Callable[[str, object], object]] = {
-    "executable": _check.text,
+    "executable": _check.name,
     "root": _root,
     "root_writable": _check.flag,
     "root_idmap": _check.flag,

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 _MOST = 8192  # of processors, the longest list that is written as a range
 
 
+def spelled(name: str) -> str:
+    """The option of that name, as it is written."""
+    return "--" + name.replace("_", "-")
+
+
 def number(name: str, words: list[str]) -> int:
     """One number."""
     return _int(name, words[-1])
@@ -182,7 +187,8 @@ def _parts(name: str, word: str, least: int, most: int, form: str) -> list[str]:
 def _pair(name: str, word: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
     if not equals or not key:
-        raise UsageError(f"--{name} {word!r} has no '='", f"write --{name} NAME=VALUE")
+        option = spelled(name)
+        raise UsageError(f"{option} {word!r} has no '='", f"write {option} NAME=VALUE")
     return key, value
 
 
@@ -202,9 +208,10 @@ def _int(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise UsageError(f"--{name} {text!r} is no number", f"write --{name} 1000, for example") \
+        option = spelled(name)
+        raise UsageError(f"{option} {text!r} is no number", f"write {option} 1000, for example") \
             from None  # fmt: skip
 
 
 def _refused(name: str, word: str, advice: str) -> UsageError:
-    return UsageError(f"--{name} {word!r} cannot be understood", advice)
+    return UsageError(f"{spelled(name)} {word!r} cannot be understood", advice)

@@ -98,15 +98,6 @@ def _keys() -> int:
     return sum(int(line.split()[1]) for line in lines)
 
 
-def _inits() -> int:
-    """Of containers that live, whoever has started them."""
-    found = 0
-    for path in Path("/proc").glob("[0-9]*/comm"):
-        with suppress(OSError):
-            found += path.read_text() == "crabcan-init\n"
-    return found
-
-
 class Held:
     """What one look finds."""
 
@@ -115,13 +106,12 @@ class Held:
         self.machine = Machine()
         self.resident = _resident()
         self.keys = _keys()
-        self.inits = _inits()
 
     def __str__(self) -> str:
         return (
             f"{len(self.machine.descriptors)} descriptors, {len(self.machine.children)} children, "
             f"{self.machine.mounts} mounts, {len(self.machine.groups)} groups, "
-            f"{len(self.machine.temporary)} files, {self.inits} inits, {self.keys} keys, "
+            f"{len(self.machine.temporary)} files, {self.keys} keys, "
             f"{self.resident} KiB"
         )
 
@@ -132,7 +122,7 @@ class Held:
             found.append(f"{before.machine} before, {self.machine} now")
         if self.resident > before.resident + GROWTH:
             found.append(f"{self.resident - before.resident} KiB more")
-        if self.keys > before.keys or self.inits > before.inits:
+        if self.keys > before.keys:
             found.append(f"{self} now, {before} before")
         return found
 
