@@ -52,16 +52,17 @@ static void keep(struct init *init, const struct crab_plan_mount *mount,
 	init->bases[init->base_count++] = tree;
 }
 
+/* Also where that cannot be told. */
 static bool is_same_place(int a, int b)
 {
 	struct statx first;
 	struct statx second;
 	const unsigned int want = STATX_INO | STATX_MNT_ID;
 
-	return SYS(statx, a, "", AT_EMPTY_PATH, want, &first) == 0 &&
-	       SYS(statx, b, "", AT_EMPTY_PATH, want, &second) == 0 &&
-	       first.stx_ino == second.stx_ino &&
-	       first.stx_mnt_id == second.stx_mnt_id;
+	return SYS(statx, a, "", AT_EMPTY_PATH, want, &first) < 0 ||
+	       SYS(statx, b, "", AT_EMPTY_PATH, want, &second) < 0 ||
+	       (first.stx_ino == second.stx_ino &&
+		first.stx_mnt_id == second.stx_mnt_id);
 }
 
 /* Makes the name, and mounts over it. */

@@ -29,20 +29,28 @@ static int64_t mount_id(const char *path)
 {
 	struct statx st;
 
-	if (SYS(statx, AT_FDCWD, path, 0, STATX_MNT_ID, &st) < 0)
-		return -1;
-	return (int64_t)st.stx_mnt_id;
+	long result = SYS(statx, AT_FDCWD, path, 0, STATX_MNT_ID, &st);
+
+	return result < 0 ? result : (int64_t)st.stx_mnt_id;
+}
+
+/* What an errno says of a path that leads nowhere, or nowhere for anybody. */
+static bool is_no_way(int64_t error)
+{
+	return error == -ENOENT || error == -ENOTDIR || error == -ELOOP ||
+	       error == -EACCES;
 }
 
 /*
  * Whether another mount lies on top of our root. "/" does not lead there, but
- * ".." does, and it would lead the payload (path_resolution(7)).
+ * ".." does, and it would lead the payload (path_resolution(7)). So it is said
+ * where that cannot be told.
  */
 static bool root_is_covered(void)
 {
 	int64_t above = mount_id("/proc/..");
 
-	return above >= 0 && above != mount_id("/");
+	return !is_no_way(above) && (above < 0 || above != mount_id("/"));
 }
 
 static bool has_files(const struct crab_plan_header *plan)
