@@ -54,7 +54,8 @@ struct step {
 long take_steps(struct init *init, const struct step *steps);
 /* A step, or one item of it, begins. */
 void begin_step(struct init *init, enum crab_step step, uint32_t index);
-void send_report(struct crab_report *report);
+/* False: it could not be sent. */
+bool send_report(struct crab_report *report);
 void send_timeline(void);
 /* descriptor.c: the descriptor becomes the caller's too. */
 long send_descriptor(const struct init *init, enum crab_report_type type,

@@ -54,11 +54,11 @@ static const struct step order[] = {
  * Never sleeps: a caller that does not read may not hold the container up.
  * The socket has room for far more reports than a setup has steps.
  */
-void send_report(struct crab_report *report)
+bool send_report(struct crab_report *report)
 {
 	report->time = monotonic();
-	send(CRAB_FD_CONTROL, report, sizeof(*report),
-	     MSG_NOSIGNAL | MSG_DONTWAIT);
+	return send(CRAB_FD_CONTROL, report, sizeof(*report),
+		    MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
 }
 
 /* As send_report(), before the first of those. */

@@ -43,14 +43,14 @@ long signals_take_over(struct init *init)
  * with the end of the one thread that launched us (prctl(2)), which may be as
  * soon as it has been told that the payload runs.
  */
-static void report_start(void)
+static bool report_start(void)
 {
 	struct crab_report report = { .type = CRAB_REPORT_STARTED,
 				      .step = CRAB_STEP_EXEC };
 
 	prctl(PR_SET_PDEATHSIG, 0);
 	send_timeline();
-	send_report(&report);
+	return send_report(&report);
 }
 
 static uint64_t nanoseconds(struct timeval a, struct timeval b)
@@ -97,8 +97,12 @@ static bool reap(struct init *init)
 	for (;;) {
 		siginfo_t end = { 0 };
 
-		if (waitid(P_ALL, 0, &end, WEXITED | WNOHANG) < 0 ||
-		    end.si_pid == 0)
+		if (waitid(P_ALL, 0, &end, WEXITED | WNOHANG) < 0) {
+			if (errno == EINTR)
+				continue;
+			return false;
+		}
+		if (end.si_pid == 0)
 			return false;
 		if (end.si_pid == init->payload) {
 			payload_ended(init, &end);
@@ -176,8 +180,12 @@ static int watch_until_end(struct init *init)
 
 		if (timeout == 0)
 			return 0;
-		if (poll(watch, WATCH_COUNT, timeout) < 0 ||
-		    (watch[WATCH_SIGNALS].revents & ~POLLIN))
+		if (poll(watch, WATCH_COUNT, timeout) < 0) {
+			if (errno == EINTR)
+				continue;
+			return 1;
+		}
+		if (watch[WATCH_SIGNALS].revents & ~POLLIN)
 			return 1;
 		if (watch[WATCH_SIGNALS].revents && take_signals(init))
 			return 0;
@@ -202,14 +210,17 @@ static void kill_and_reap_all(struct init *init)
 int supervise(struct init *init)
 {
 	clock_start(init);
-	report_start();
-	int code = watch_until_end(init);
+	/* A caller that has not heard of the start would wait for it: it is to
+	 * see that init has ended before. */
+	bool is_told = report_start();
+	int code = is_told ? watch_until_end(init) : 1;
 
 	/* kill(-1) is for PID 1 alone: elsewhere it means the host. */
 	if (getpid() == 1)
 		kill_and_reap_all(init);
 	else
 		kill_descendants(init);
-	report_end(init);
+	if (is_told)
+		report_end(init);
 	return code;
 }
