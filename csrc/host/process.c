@@ -264,6 +264,8 @@ enum crab_poll crab_process_poll(struct crab_process *process,
 
 		if (result == 0 && info.si_pid == 0)
 			return CRAB_POLL_NOTHING;
+		if (result < 0 && errno == EINTR)
+			return CRAB_POLL_NOTHING;
 		take_last_reports(process);
 		process->reaped = true;
 		/*
@@ -413,12 +415,24 @@ static pid_t pid_of(int pidfd)
 	return pid;
 }
 
-static void become(struct crab_process *process, int pidfd, pid_t pid)
+static void become(struct crab_process *process, int pidfd)
 {
 	end_process(process); /* the one that joined; it has nothing to do */
 	close_quietly(process->pidfd);
 	process->pidfd = pidfd;
-	process->pid = pid;
+	process->pid = pid_of(pidfd);
+}
+
+/*
+ * The other end of the socket is open in the caller as well, so no end of file
+ * tells that what has joined is dead; its pidfd does.
+ */
+static bool has_reported_or_is_dead(const struct crab_process *process)
+{
+	struct pollfd fds[] = { { .fd = process->control, .events = POLLIN },
+				{ .fd = process->pidfd, .events = POLLIN } };
+
+	return poll(fds, 2, -1) > 0;
 }
 
 int process_receive_init(struct crab_process *process, struct crab_error *error)
@@ -427,19 +441,25 @@ int process_receive_init(struct crab_process *process, struct crab_error *error)
 	ssize_t size;
 
 	for (;;) {
-		_cleanup_close_ int pidfd =
-			receive(process, 0, &report, sizeof(report), &size);
+		if (!has_reported_or_is_dead(process)) {
+			if (errno == EINTR)
+				continue;
+			return crab_fail(error, CRAB_STEP_ENTER);
+		}
+		_cleanup_close_ int pidfd = receive(
+			process, MSG_DONTWAIT, &report, sizeof(report), &size);
 
 		if (size < 0 && errno == EINTR)
 			continue;
+		if (size < 0 && errno == EAGAIN)
+			errno = ECHILD;
 		if (size == (ssize_t)sizeof(report) &&
 		    report.type == CRAB_REPORT_INIT) {
-			pid_t pid = pid_of(pidfd);
-
-			if (pid <= 0)
-				return crab_fail(error, CRAB_STEP_ENTER);
-			become(process, steal_fd(&pidfd), pid);
-			return 0;
+			/* First, so that it is ended with the process. */
+			become(process, steal_fd(&pidfd));
+			return process->pid > 0
+				       ? 0
+				       : crab_fail(error, CRAB_STEP_ENTER);
 		}
 		if (size <= 0) {
 			errno = size < 0 ? errno : ECHILD;

@@ -91,11 +91,13 @@ int sealed_file_get(struct sealed_file *file, const char *name,
 		return handle_fd(known);
 
 	int fd = create_sealed(name, bytes, size);
+	uint64_t made = fd < 0 ? 0 : handle_of(fd);
 
-	if (fd < 0)
+	if (made == 0) {
+		close_quietly(fd);
 		return -1;
-	if (atomic_compare_exchange_strong(&file->handle, &known,
-					   handle_of(fd)))
+	}
+	if (atomic_compare_exchange_strong(&file->handle, &known, made))
 		return fd;
 	/* Another thread was first, and its file is as good. */
 	close_quietly(fd);
