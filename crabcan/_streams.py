@@ -11,7 +11,7 @@ import selectors
 import subprocess
 import time
 
-from crabcan.errors import invalid
+from crabcan.errors import invalid, of_call
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
 if TYPE_CHECKING:
@@ -65,7 +65,11 @@ class Streams:
         return wanted
 
     def _pipe(self, number: int) -> int:
-        reader, writer = map(_above_stdio, os.pipe2(os.O_CLOEXEC))
+        try:
+            ends = os.pipe2(os.O_CLOEXEC)
+        except OSError as problem:
+            raise of_call(f"making a pipe for {NAMES[number]}", problem, "streams") from problem
+        reader, writer = map(_above_stdio, ends)
         ours, childs = (writer, reader) if number == 0 else (reader, writer)
         self._ours[number] = ours
         self._opened.append(childs)

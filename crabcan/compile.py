@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from crabcan import _channel, _core, defaults, identity
-from crabcan.errors import of_step
+from crabcan.errors import of_call, of_step
 from crabcan.spec import Spec
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
@@ -378,7 +378,10 @@ def compile_plan(
     the rows and columns that a terminal begins with; with `warm` init
     waits to be asked for the command.
     """
-    who = identity.of(spec, joined.has_user)
+    try:
+        who = identity.of(spec, joined.has_user)
+    except OSError as problem:
+        raise of_call(_core.STEPS[_core.STEP_COMPILE][1], problem, "compile") from problem
     environ = dict(spec.env)
     if spec.channel:
         environ[_channel.VARIABLE] = str(_core.CHANNEL_FD)

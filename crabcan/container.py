@@ -13,7 +13,7 @@ from crabcan import _channel as channel
 from crabcan import _core, defaults, host, log
 from crabcan._resources import End, Resources
 from crabcan.compile import compile_plan, namespaces_to_join
-from crabcan.errors import ContainerError, Error, SetupError, invalid, of_step
+from crabcan.errors import ContainerError, Error, SetupError, invalid, of_call, of_step
 from crabcan.spec import Spec, spec_of
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
@@ -191,7 +191,7 @@ class Container:
         """
         try:
             process = self._start()
-            while not self._take_report(process.report(None)):
+            while not self._take_report(_next_report(process)):
                 pass
         except BaseException:
             self.close()
@@ -223,13 +223,33 @@ class Container:
         warm.close()
 
     def _start_cold(self) -> _core.Process:
+        try:
+            process = self._process = self._clone()
+            log.debug(LOGGER, "Container sockets: %s", self._sockets or process.sockets)
+            # Ours no longer: while we held it, its end would never show as closed.
+            self._close_childs_socket()
+            self._child_pid = process.pid
+            if self.spec.network == "pasta":
+                self._mark(_core.STEP_CONNECT)
+                self._resources.connect(self.spec, process.pid)
+            process.go_on()
+        except _core.StepError as problem:
+            raise of_step(*problem.args, "") from None
+        except OSError as problem:
+            if isinstance(problem, Error):
+                raise
+            step, doing = _core.STEPS[self._marks[-1][0]]
+            raise of_call(doing, problem, step) from problem
+        return process
+
+    def _clone(self) -> _core.Process:
         self._mark(_core.STEP_GROUPS)
         self._resources.take(self.spec)
-        self._mark(_core.STEP_COMPILE)
-        with namespaces_to_join(self.spec) as joined:
-            self._has_user = joined.has_user
-            groups = self._resources.open_groups()
-            try:
+        groups = self._resources.open_groups()
+        try:
+            self._mark(_core.STEP_COMPILE)
+            with namespaces_to_join(self.spec) as joined:
+                self._has_user = joined.has_user
                 plan = self._plan = compile_plan(
                     self.spec,
                     joined=joined,
@@ -241,19 +261,10 @@ class Container:
                 )
                 if self.spec.channel:
                     self._sockets = channel.pair()
-                self._process = self._launch(plan, joined.fds, groups)
-            finally:
-                for fd in groups:
-                    os.close(fd)
-        log.debug(LOGGER, "Container sockets: %s", self._sockets or self._process.sockets)
-        # Ours no longer: while we held it, its end would never show as closed.
-        self._close_childs_socket()
-        self._child_pid = self._process.pid
-        if self.spec.network == "pasta":
-            self._mark(_core.STEP_CONNECT)
-            self._resources.connect(self.spec, self._process.pid)
-        self._process.go_on()
-        return self._process
+                return self._launch(plan, joined.fds, groups)
+        finally:
+            for fd in groups:
+                os.close(fd)
 
     def _mark(self, step: int) -> None:
         self._marks.append((step, time.monotonic_ns()))
@@ -749,6 +760,13 @@ def _is_open(fd: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _next_report(process: _core.Process) -> Report:
+    try:
+        return process.report(None)
+    except OSError as problem:
+        raise of_call("waiting for the container's init", problem, "spawn") from problem
 
 
 def _died_early(process: _core.Process) -> ContainerError:

@@ -303,16 +303,15 @@ _USER_NAMESPACES = (
     "or run as root"
 )
 
-# (step, errno) -> what to do; None stands for any errno of the step.
-_ADVICE: dict[tuple[str, int | None], str] = {
+# (step, errno) -> what to do; None stands for any step, or for any errno of the step.
+_ADVICE: dict[tuple[str | None, int | None], str] = {
+    (None, _errno.EMFILE): "raise the limit on descriptors (ulimit -n)",
     ("clone", _errno.EPERM): _USER_NAMESPACES,
     ("clone", _errno.ENOSPC): _USER_NAMESPACES,
     ("clone", _errno.EUSERS): _USER_NAMESPACES,
     ("clone", _errno.EAGAIN): "raise the limit on processes (ulimit -u, or the cgroup's pids.max)",
     ("clone", _errno.ENOMEM): "free memory, or wait until other containers have ended",
     ("clone", _errno.EINVAL): "the kernel lacks one of the namespaces; crabcan needs Linux 5.14",
-    ("socketpair", _errno.EMFILE): "raise the limit on descriptors (ulimit -n)",
-    ("image", _errno.EMFILE): "raise the limit on descriptors (ulimit -n)",
     ("image", _errno.EACCES): "set sysctl vm.memfd_noexec below 2: init is executed from a memfd",
     ("exec_init", _errno.EACCES): "set sysctl vm.memfd_noexec below 2: init is executed from "
     "a memfd",
@@ -388,6 +387,13 @@ def _class_of(step: str, errnum: int) -> type[SetupError | ChildProcessError | S
     return SetupError
 
 
+def _advice(step: str, errnum: int) -> str:
+    for key in ((step, errnum), (None, errnum), (step, None)):
+        if key in _ADVICE:
+            return _ADVICE[key]
+    return ""
+
+
 def of_step(number: int, index: int, errnum: int, about: str) -> Error:
     """The exception for a step that failed; `about` is what the step works on."""
     step, doing = _core.STEPS[number]
@@ -398,10 +404,22 @@ def of_step(number: int, index: int, errnum: int, about: str) -> Error:
     error = _class_of(step, errnum)(errnum, os.strerror(errnum))
     error._what = f"{what}: {name_of(errnum)} ({place})"
     error.code = 0
-    error.advice = _ADVICE.get((step, errnum), _ADVICE.get((step, None), ""))
+    error.advice = _advice(step, errnum)
     if isinstance(error, SetupError):
         error.step = step
         error.index = index
+    return error
+
+
+def of_call(doing: str, problem: OSError, step: str) -> SetupError:
+    """The exception for a system call of the caller's that failed."""
+    errnum = problem.errno or 0
+    about = "" if problem.filename is None else f" {problem.filename}"
+    error = SetupError(errnum, problem.strerror)
+    error._what = f"{doing}{about}: {name_of(errnum)}"
+    error.code = 0
+    error.advice = _advice(step, errnum)
+    error.step = step
     return error
 
 
