@@ -33,7 +33,7 @@ OPTIONS: dict[str, Any] = {
     "executable": "/bin/sh",
     "gid": 7,
     "groups": [5, 6],
-    "hostname": ODD,
+    "hostname": "odd \"'\\ \u00e9 [end]",
     "landlock": crabcan.Landlock(read=["/"], write=["/tmp"], connect=[80], bind=[]),
     "limits": Limits(memory="64M", pids="max", cpus=0.5, cpu_time=1.5, output=7, swap=0),
     "mounts": [],  # below
