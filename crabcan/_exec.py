@@ -10,6 +10,7 @@ from crabcan import _core
 from crabcan._popen import Popen
 from crabcan.compile import compile_exec
 from crabcan.container import Descriptors, _descriptors, ended, failure
+from crabcan.errors import of_call
 from crabcan.spec import Spec
 
 TYPE_CHECKING = False  # importing typing takes longer than a launch
@@ -177,4 +178,7 @@ def readable(fds: list[int], timeout: float | None) -> bool:
     for fd in fds:
         if fd >= 0:
             poll.register(fd, select.POLLIN)
-    return bool(poll.poll(None if timeout is None else timeout * 1000))
+    try:
+        return bool(poll.poll(None if timeout is None else timeout * 1000))
+    except OSError as problem:
+        raise of_call("waiting for the container's init", problem, "spawn") from problem
