@@ -206,10 +206,13 @@ static PyObject *process_terminal(PyObject *object, PyObject *unused)
 
 static PyObject *process_signal(PyObject *object, PyObject *number)
 {
-	struct crab_process *process = open_process(of(object));
-	long signum = PyLong_AsLong(number);
+	long signum = PyLong_AsLong(number); /* its __index__ may close us */
 
-	if (!process || (signum == -1 && PyErr_Occurred()))
+	if (signum == -1 && PyErr_Occurred())
+		return NULL;
+	struct crab_process *process = open_process(of(object));
+
+	if (!process)
 		return NULL;
 	if (crab_process_signal(process, (int)signum) < 0)
 		return PyErr_SetFromErrno(PyExc_OSError);
@@ -277,15 +280,17 @@ static PyObject *process_timeline(PyObject *object, PyObject *unused)
 static PyObject *process_exec(PyObject *object, PyObject *args)
 {
 	struct module_state *state = state_of_type(Py_TYPE(object));
-	struct crab_process *process = open_process(of(object));
 	struct crab_error error;
 	PyObject *plan;
 	int stdio[3];
 	unsigned int id;
 
-	if (!process ||
-	    !PyArg_ParseTuple(args, "O!(iii)I:exec", state->plan_type, &plan,
+	if (!PyArg_ParseTuple(args, "O!(iii)I:exec", state->plan_type, &plan,
 			      &stdio[0], &stdio[1], &stdio[2], &id))
+		return NULL;
+	struct crab_process *process = open_process(of(object));
+
+	if (!process)
 		return NULL;
 	if (crab_process_exec(process, plan_of(plan), stdio, id, &error) < 0)
 		return raise_step_error(state, &error);
@@ -294,13 +299,15 @@ static PyObject *process_exec(PyObject *object, PyObject *args)
 
 static PyObject *process_tell(PyObject *object, PyObject *args)
 {
-	struct crab_process *process = open_process(of(object));
 	unsigned int type;
 	unsigned int id;
 	int signum;
 
-	if (!process ||
-	    !PyArg_ParseTuple(args, "IIi:tell", &type, &id, &signum))
+	if (!PyArg_ParseTuple(args, "IIi:tell", &type, &id, &signum))
+		return NULL;
+	struct crab_process *process = open_process(of(object));
+
+	if (!process)
 		return NULL;
 	if (crab_process_tell(process, (enum crab_request_type)type, id,
 			      signum) < 0)
