@@ -127,6 +127,7 @@ class Container:
         self._resources = Resources()
         self._sockets: tuple[int, int] | None = None
         self._closed = False
+        self._owner = 0  # the process that has created it: a fork of that has only a copy
         self._returncode: int | None = None
         self._child_pid: int | None = None
         self._announced = False
@@ -202,6 +203,7 @@ class Container:
         self._check_open("create")
         if self._process is not None:
             raise ContainerError("create: the container has been created already")
+        self._owner = os.getpid()
         return self._start_warm() or self._start_cold()
 
     def _start_warm(self) -> _core.Process | None:
@@ -671,6 +673,10 @@ class Container:
         self._check_open(what)
         if self._process is None:
             raise ContainerError(f"{what}: the container has not been created; call create() first")
+        if self._owner != os.getpid():
+            error = ContainerError(f"{what}: the container is of process {self._owner}, not ours")
+            error.advice = "after a fork, leave it to the process that has created it"
+            raise error
         return self._process
 
     def _channel(self, what: str) -> int:
