@@ -10,13 +10,19 @@ TEST_PACKAGES = busybox-static util-linux mount iproute2 uidmap passt cpio xz-ut
 	qemu-system-x86 tmux vim-tiny procps ncurses-bin zsh fish groff-base mmdebstrap \
 	libpython$(shell /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')-testsuite
 
+# GCC's analyzer is there anyway.
+ANALYZE_PACKAGES := clang-tidy cppcheck
+
+# libFuzzer, for tests/fuzz; the targets in Python take atheris from PyPI.
+FUZZ_PACKAGES := clang libclang-rt-dev
+
 # What the figures of tests/bench are compared with, beside what the tests need.
 BENCH_PACKAGES := busybox-static bubblewrap crun runc
 
 # One style for all C, kept where the C is.
-C_FILES := --style=file:csrc/.clang-format $(wildcard csrc/*.h csrc/*/*.[ch] tests/csrc/*.c tests/bench/*.c)
+C_FILES := --style=file:csrc/.clang-format $(wildcard csrc/*.h csrc/*/*.[ch] tests/csrc/*.c tests/bench/*.c tests/fuzz/*.[ch])
 
-.PHONY: help run test bench lint docs format reference transcript pictures packages test-packages kernel clean
+.PHONY: help run test test-robustness sanitize fuzz analyze bench lint docs format reference transcript pictures packages test-packages kernel clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -65,9 +71,30 @@ format: $(VENV)/installed ## format Python and C
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(C_FILES)
 
-test: lint kernel ## set everything up and run the tests, as you and as an ordinary user
+analyze: | packages ## GCC's analyzer, clang-tidy and cppcheck over all C
+	@$(call install,$(ANALYZE_PACKAGES))
+	tests/analyze.sh $(PYTHON)
+
+test: lint analyze kernel ## set everything up and run the tests, as you and as an ordinary user
 	CRABCAN_MUST_RUN=1 $(BIN)/pytest tests
 	tests/as-user.sh
+
+# A piece of tests/robustness is a command as well, and prints what was tried and what held.
+ROBUSTNESS := PYTHONPATH=tests/robustness $(BIN)/python -P
+
+test-robustness: $(VENV)/installed | test-packages ## the long forms of tests/robustness, an hour or two
+	$(ROBUSTNESS) -m museum
+	$(ROBUSTNESS) tests/robustness/faults.py
+	$(ROBUSTNESS) tests/robustness/kills.py
+	$(ROBUSTNESS) tests/robustness/soak.py
+
+sanitize: | test-packages ## the tests under the address and undefined-behaviour sanitizers
+	PYTHON=$(PYTHON) tests/sanitize.sh
+
+fuzz: $(VENV)/installed ## fuzz everything that reads bytes, for SECONDS (an hour)
+	@$(call install,$(FUZZ_PACKAGES))
+	$(BIN)/pip install -q atheris
+	$(BIN)/python -P tests/fuzz/fuzz.py --seconds $(or $(SECONDS),3600)
 
 bench: $(VENV)/installed ## measure all of docs/benchmarks.md anew, some minutes
 	@$(call install,$(BENCH_PACKAGES))

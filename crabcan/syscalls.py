@@ -157,7 +157,7 @@ PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 S_ISUID, S_ISGID = 0o4000, 0o2000
 _BITS = (S_ISUID, S_ISGID)
 _O_CREAT, _O_TMPFILE = 0o100, 0o20000000
-_LOW = 0xFFFFFFFF  # the kernel takes an int: what is above it does not count (CVE-2023-28100)
+_LOW = 0xFFFFFFFF  # the kernel takes an int: what is above it does not count (CVE-2019-10063)
 
 # clone(2)'s namespaces; clone3 has its flags in memory and is answered ENOSYS.
 CLONE_NAMESPACES = {

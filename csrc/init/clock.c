@@ -9,8 +9,9 @@
 #include "init.h"
 
 #define MILLISECOND 1000000u
-#define LEAST_CHECK (10ul * MILLISECOND) /* between two looks at the CPU time  \
-					  */
+#define LEAST_CHECK                                                            \
+	(10ul * MILLISECOND) /* between two looks at the CPU time              \
+			      */
 
 uint64_t monotonic(void)
 {

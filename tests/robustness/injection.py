@@ -89,9 +89,14 @@ class Seen:
 
 
 def _install(gate: int) -> int:
-    """The listener of a filter that asks about every call but sendmsg(2) to the gate."""
+    """The listener of a filter that asks about every call but sendmsg(2) to the gate.
+
+    Nor about an end: without a listener calls give ENOSYS, and who cannot end tries for ever.
+    """
     instructions = (
         (0x20, 0, 0, 0),  # the number
+        (0x15, 4, 0, _number_of("exit")),
+        (0x15, 3, 0, _number_of("exit_group")),
         (0x15, 0, 3, _number_of("sendmsg")),
         (0x20, 0, 0, 16),  # the first argument
         (0x15, 0, 1, gate),
@@ -151,7 +156,7 @@ class _Watch:
     def _has_executed(self, name: str) -> bool:
         """It tries one name after the other; what follows, unless it gives up, is the payload's."""
         before, self._executes = self._executes, name == "execve"
-        return before and name not in ("execve", "exit_group")
+        return before and name != "execve"
 
 
 def mark() -> None:
