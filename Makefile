@@ -86,6 +86,7 @@ test-robustness: $(VENV)/installed | test-packages ## the long forms of tests/ro
 	$(ROBUSTNESS) -m museum
 	$(ROBUSTNESS) tests/robustness/faults.py
 	$(ROBUSTNESS) tests/robustness/kills.py
+	$(ROBUSTNESS) tests/robustness/model.py
 	$(ROBUSTNESS) tests/robustness/soak.py
 
 sanitize: | test-packages ## the tests under the address and undefined-behaviour sanitizers

@@ -139,6 +139,7 @@ class Container:
     async def create(self) -> None:
         """Create the container and start the command in it; see crabcan.Container.create()."""
         loop = asyncio.get_running_loop()
+        self._container._begin()
         try:
             process = await self._start()
             report = process.report(0)

@@ -492,8 +492,19 @@ def _remove_stale(parent: str) -> None:
     for name in os.listdir(parent):
         prefix, _, rest = name.partition("-")
         pid = rest.partition("-")[0]
-        if prefix == PREFIX and pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):
+        if prefix == PREFIX and pid.isdecimal() and _is_dead(pid):
             _rmdir(f"{parent}/{name}")  # refused while a process is in it
+
+
+def _is_dead(pid: str) -> bool:
+    """Not where it cannot be told: os.path.exists() says no to every errno."""
+    try:
+        os.stat(f"/proc/{pid}")
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _has_swap() -> bool:

@@ -131,6 +131,7 @@ class Container:
         self._returncode: int | None = None
         self._child_pid: int | None = None
         self._announced = False
+        self._begun = _thread.allocate_lock()  # held from create() on
         self._ending = _thread.allocate_lock()
         self._plan: _core.Plan | None = None
         self._marks: list[tuple[int, int]] = []  # steps of ours that are not the core's
@@ -175,6 +176,9 @@ class Container:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
             self.close()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a Container is of this process alone: pickle its spec")
+
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"pid {self._child_pid}"
         return f"<crabcan.Container {self.spec.command[0]!r}, {state}>"
@@ -190,6 +194,7 @@ class Container:
             CommandNotFound, CommandNotExecutable: the last step, the exec, failed.
 
         """
+        self._begin()
         try:
             process = self._start()
             while not self._take_report(_next_report(process)):
@@ -198,12 +203,15 @@ class Container:
             self.close()
             raise
 
-    def _start(self) -> _core.Process:
-        """Create it as far as goes without waiting for reports; close() after a failure."""
+    def _begin(self) -> None:
+        """Once, whichever thread comes first; what is refused here leaves the container be."""
         self._check_open("create")
-        if self._process is not None:
+        if not self._begun.acquire(blocking=False):
             raise ContainerError("create: the container has been created already")
         self._owner = os.getpid()
+
+    def _start(self) -> _core.Process:
+        """Create it as far as goes without waiting for reports; close() after a failure."""
         return self._start_warm() or self._start_cold()
 
     def _start_warm(self) -> _core.Process | None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
+import pytest
+
 from crabcan import cgroup
 
 V2 = "25 30 0:23 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -78,3 +83,14 @@ def test_names_with_ends_of_lines_and_blanks_of_unicode() -> None:
 def test_names_that_are_escaped() -> None:
     mountinfo = "25 30 0:23 / /c\\040\\134040é\udcff rw - cgroup2 cgroup2 rw\n"
     assert found(mountinfo, "0::/\n") == {"": (2, "/c \\040é\udcff")}
+
+
+def test_a_caller_that_cannot_be_looked_at_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cgroup._is_dead("4194305")  # above the kernel's PID_MAX_LIMIT
+    assert not cgroup._is_dead(str(os.getpid()))
+
+    def no_memory(path: str) -> None:
+        raise OSError(errno.ENOMEM, "no memory", path)
+
+    monkeypatch.setattr(os, "stat", no_memory)
+    assert not cgroup._is_dead("4194305")
