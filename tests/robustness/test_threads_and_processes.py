@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -111,3 +112,113 @@ interpreters.destroy(one)
 """)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "0\n"
+
+
+BY_MULTIPROCESSING = """
+import multiprocessing, sys
+import crabcan
+
+def launch(number):
+    return crabcan.run(["sh", "-c", f"exit {number}"]).returncode
+
+if __name__ == "__main__":
+    with crabcan.Popen(["sleep", "60"]) as alive:
+        context = multiprocessing.get_context(sys.argv[1])
+        with context.Pool(4) as pool:
+            assert pool.map(launch, range(16)) == list(range(16))
+        assert alive.poll() is None
+        alive.kill()
+    assert alive.returncode == -9
+    print("done")
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing(method: str, tmp_path: Path) -> None:
+    """Four workers launch theirs, and the container of their parent is left alone."""
+    program = tmp_path / "program.py"
+    program.write_text(BY_MULTIPROCESSING)
+    done = subprocess.run(
+        [sys.executable, program, method], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+WRONG_USE = """
+import contextlib, itertools
+import crabcan
+from crabcan import _core, _policy
+
+VALUES = (None, True, -1, 2**70, "x", "\\0", b"x", b"", (), (1, 2, 3), [1], {}, 1.5, object())
+tried = 0
+
+def attempt(call, *arguments):
+    global tried
+    tried += 1
+    with contextlib.suppress(TypeError, ValueError, OSError, OverflowError, AttributeError,
+                             _core.StepError):
+        call(*arguments)
+
+for kind in (_core.Plan, _core.Process):
+    attempt(object.__new__, kind)
+    attempt(kind)
+    attempt(lambda kind=kind: type("Sub", (kind,), {}))
+    for name in dir(kind):
+        attempt(getattr(kind, name), object())
+for module in (_core, _policy):
+    for name, function in vars(module).items():
+        # The first waits for a descriptor, the other would take our signals.
+        if callable(function) and name not in ("recv_bool", "forward_signals"):
+            for count in range(3):
+                for arguments in itertools.product(VALUES, repeat=count):
+                    attempt(function, *arguments)
+with crabcan.Container(["sleep", "60"]) as container:
+    container.create()
+    process = container._process
+    plan = container._plan
+    for thing in (plan, process):
+        for name in dir(thing):
+            method = getattr(thing, name, None)
+            if name.startswith("__") or not callable(method) or name in ("report", "wait", "end"):
+                continue
+            for value in VALUES:
+                attempt(method, value)
+                attempt(method, value, value)
+        attempt(setattr, thing, "pid", 1)
+for name in dir(process):  # closed now
+    attempt(getattr, process, name)
+    method = getattr(type(process), name)
+    if callable(method) and not name.startswith("__"):
+        for count in range(4):
+            attempt(method, process, *[1] * count)
+print(tried)
+"""
+
+
+def test_wrong_use_of_the_core_ends_in_exceptions() -> None:
+    """Wrong kinds, closed objects, objects that were never made: never a signal."""
+    done = subprocess.run(
+        [sys.executable, "-c", WRONG_USE], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) > 1000
+
+
+def test_sixteen_threads_with_containers_of_their_own() -> None:
+    """Each launches, and kills what another one waits for."""
+    alive = [crabcan.Popen(["sleep", "60"]) for _ in range(16)]
+    codes: list[int] = []
+
+    def work(number: int) -> None:
+        assert crabcan.run(["sh", "-c", f"exit {number}"]).returncode == number
+        alive[(number + 1) % 16].kill()
+        codes.append(alive[number].wait(30))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for process in alive:
+        process.__exit__(None, None, None)
+    assert codes == [-9] * 16
