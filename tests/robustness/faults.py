@@ -416,6 +416,7 @@ IGNORED = (
         r"(child|enterer) prctl#.*",
         "beyond the last capability; the death signal, beside the pidfd",
     ),
+    (r"init mkdirat#\d+ EEXIST", "what is there need not be made"),
     (r"init dup2#\d+ EBUSY", "libc makes the call again"),
     (r"(enterer|payload) fcntl#.*", "libc sets close-on-exec once more"),
     (r"init fcntl#.*", "keeps a mount for more of its kind, which is made anew"),
