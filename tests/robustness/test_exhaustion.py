@@ -7,7 +7,7 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from kills import children_of
 
 import crabcan
+from crabcan import cgroup
 
 
 @contextmanager
@@ -55,6 +56,7 @@ def test_descriptors_run_out_at_each_step(busybox_root: Path) -> None:
 MEMORY = """
 import resource, sys
 import crabcan
+from crabcan import cgroup
 crabcan.run(["true"], capture_output=True)
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 kinds = {}
@@ -95,15 +97,33 @@ def test_a_full_root(busybox_root: Path) -> None:
     assert caught.value.step == "mount"
 
 
-def test_processes_run_out() -> None:
-    """A pids group for root, RLIMIT_NPROC for others: here in a child, which is limited alone."""
+def by_rlimit() -> None:
+    """RLIMIT_NPROC, which is nothing to root."""
+    if os.geteuid() == 0:
+        os.setresgid(54321, 54321, 54321)
+        os.setresuid(54321, 54321, 54321)
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+
+
+def by_group() -> None:
+    """A group of version 1 for this process alone; without one, as above."""
+    known = cgroup.hierarchies().get("pids")
+    if os.geteuid() or known is None or known.version != 1:
+        by_rlimit()
+        return
+    group = Path(known.own, f"{cgroup.PREFIX}-{os.getpid()}-full")
+    group.mkdir()
+    (group / "pids.max").write_text("1")
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+@pytest.mark.parametrize("limit", [by_rlimit, by_group])
+def test_processes_run_out(limit: Callable[[], None]) -> None:
+    """In a child, which is limited alone."""
     pid = os.fork()
     if pid == 0:
-        if os.geteuid() == 0:
-            os.setresgid(54321, 54321, 54321)
-            os.setresuid(54321, 54321, 54321)
-        resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
         try:
+            limit()
             crabcan.run(["true"], stdin=crabcan.DEVNULL, stdout=crabcan.DEVNULL)
         except crabcan.ChildProcessError as error:
             os._exit(0 if "EAGAIN" in str(error) and "ulimit -u" in error.advice else 2)
@@ -113,6 +133,9 @@ def test_processes_run_out() -> None:
         os._exit(4)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert children_of(os.getpid()) == []
+    for hierarchy in cgroup.hierarchies().values():
+        for left in Path(hierarchy.own).glob(f"{cgroup.PREFIX}-{pid}-full"):
+            left.rmdir()
 
 
 def test_a_storm_of_signals() -> None:
