@@ -197,7 +197,7 @@ class Container:
         self._begin()
         try:
             process = self._start()
-            while not self._take_report(_next_report(process)):
+            while not self._take_report(_next_report(process, None)):
                 pass
         except BaseException:
             self.close()
@@ -531,10 +531,10 @@ class Container:
         from crabcan._exec import readable
 
         process = self._created("exec")
-        report = process.report(0)
+        report = _next_report(process, 0)
         if report is None:
             readable([process.report_fd], timeout)
-            report = process.report(0)
+            report = _next_report(process, 0)
         if report == ():
             for waiting in list(self._execs.values()):
                 waiting.container_ended()
@@ -776,9 +776,9 @@ def _is_open(fd: int) -> bool:
     return True
 
 
-def _next_report(process: _core.Process) -> Report:
+def _next_report(process: _core.Process, timeout: float | None) -> Report:
     try:
-        return process.report(None)
+        return process.report(timeout)
     except OSError as problem:
         raise of_call("waiting for the container's init", problem, "spawn") from problem
 

@@ -485,8 +485,8 @@ def _judge_told(fault: Fault, answer: dict[str, Any], plain: list[Any]) -> Verdi
             if re.fullmatch(pattern, str(fault)):
                 return Verdict("ignored", why)
         return Verdict("wrong", "it succeeds, and no reason is listed")
-    if fault.call.name in ("poll", "waitid", "read") and -9 in seen:
-        return Verdict("ended", "init that cannot watch ends the container")
+    if fault.call.name in ("poll", "waitid", "read", "sendto") and -9 in seen:
+        return Verdict("ended", "init that cannot watch, or tell of a start, ends the container")
     lines = list(_changes(plain, seen))
     for pattern, line, why in DIFFERENCES:
         if re.fullmatch(pattern, str(fault)) and all(re.fullmatch(line, text) for text in lines):
