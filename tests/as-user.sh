@@ -13,7 +13,7 @@ useradd --no-create-home --home-dir "$home" --shell /bin/sh "$user"
 # Debian's own Python: the caller's may lie where only root can read it.
 /usr/bin/python3 -m venv "$home/venv"
 "$home/venv/bin/pip" install -q "$top[test]"
-for name in crabcan csrc docs tests LICENSE README.md pyproject.toml setup.py; do
+for name in crabcan csrc docs tests LICENSE README.md SECURITY.md pyproject.toml setup.py; do
 	cp -r "$top/$name" "$home/"
 done
 mkdir "$home/tmp"
