@@ -7,7 +7,9 @@ in Python by atheris, all at once. New inputs are kept in build/fuzz, findings b
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +50,8 @@ def start(target: str, folder: Path, seconds: int) -> subprocess.Popen[bytes]:
                 f"-artifact_prefix={folder}/{target}-", str(inputs),
                 str(HERE / "corpus" / target)]  # fmt: skip
     with open(folder / f"{target}.log", "wb") as log:
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        environment = {**os.environ, "TMPDIR": str(folder / "tmp")}  # atheris leaves without a word
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
 
 
 def result(target: str, folder: Path) -> tuple[int, list[str]]:
@@ -70,7 +73,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no target {', '.join(sorted(unknown))}: give some of {', '.join(TARGETS)}")
     folder = TOP / "build" / "fuzz"
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
     running = {target: start(target, folder, parsed.seconds) for target in wanted}
     failed = 0
     for target, process in running.items():
@@ -78,6 +81,7 @@ def main() -> int:
         executions, findings = result(target, folder)
         failed += bool(code or findings or not executions)
         print(f"{target}: {executions} executions, {len(findings)} findings", *findings)
+    shutil.rmtree(folder / "tmp")
     return int(failed > 0)
 
 
