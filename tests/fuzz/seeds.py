@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import sys
 from collections.abc import Iterator
@@ -40,8 +41,11 @@ class Kept:
         self._plan.close_file()
 
 
+ROOT = Path("/tmp/fuzz-root")  # empty: the host's system has paths of one machine
+
+
 def plan_of(command: list[str], **options: Any) -> bytes:
-    """What init of such a container is given."""
+    """What init of such a container is given; it finds no command there."""
     kept: list[Kept] = []
 
     def compiled(*args: Any, **named: Any) -> Any:
@@ -50,9 +54,10 @@ def plan_of(command: list[str], **options: Any) -> bytes:
 
     vars(container)["compile_plan"] = compiled
     try:
-        with crabcan.Container(command, **options) as made:
+        with crabcan.Container(command, root=ROOT, hostname="h", **options) as made:
             made.create()
-            made.wait()
+    except crabcan.CommandNotFound:
+        pass
     finally:
         vars(container)["compile_plan"] = compile.compile_plan
     return kept[0].content
@@ -63,7 +68,7 @@ def plans() -> Iterator[tuple[str, bytes]]:
     yield "open", plan_of(["true"], seccomp="off", channel=False)
     mounts = [
         crabcan.Bind("/etc", "/mnt/etc"),
-        crabcan.Overlay("/over", "/usr"),
+        crabcan.Overlay("/over", ROOT),
         crabcan.Tmpfs("/scratch", size="1M"),
         crabcan.File("/made", b"a\0b"),
     ]
@@ -74,13 +79,20 @@ def plans() -> Iterator[tuple[str, bytes]]:
             mounts=mounts,
             env={"A": "b"},
             rlimits={"nofile": 64},
-            hostname="h",
             cwd="/mnt",
             seccomp="off",
         ),
     )
     walls = Landlock(read=["/"], connect=[443])
     yield "landlock", plan_of(["true"], landlock=walls, seccomp="off", cpu_affinity=[0], nice=1)
+
+
+def overlapping(plan: bytes) -> bytes:
+    """Two of its lists are one, which would be turned into pointers twice."""
+    executables, argv = (slice(at, at + 8) for at in (60, 68))  # csrc/plan/plan.h
+    changed = bytearray(plan)
+    changed[executables] = changed[argv]
+    return bytes(changed)
 
 
 def report(kind: int, step: int = 1, error: int = 0, code: int = 0, status: int = 0) -> bytes:
@@ -113,7 +125,12 @@ def requests(plan: bytes) -> Iterator[tuple[str, bytes]]:
 
 def main() -> None:
     top = Path(sys.argv[1])
-    made = dict(plans())
+    ROOT.mkdir()
+    try:
+        made = dict(plans())
+    finally:
+        shutil.rmtree(ROOT)
+    made["lists-overlap"] = overlapping(made["open"])
     inputs = {"plan": made, "report": dict(reports()), "request": dict(requests(made["open"]))}
     for target, contents in inputs.items():
         (top / target).mkdir(parents=True, exist_ok=True)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import random
 import subprocess
-import sys
 from pathlib import Path
 
+import fuzz
 import pytest
+import texts
 
-FUZZ = Path(__file__).parents[1] / "fuzz"
-sys.path.insert(0, str(FUZZ))
-import fuzz  # noqa: E402
-import texts  # noqa: E402
-
+FUZZ = Path(fuzz.__file__).parent
 SEED = 20261124
 ROUNDS = {"plan": 3000, "report": 300, "request": 300, "seccomp": 5, "profile": 30}
 
