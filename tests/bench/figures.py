@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rich.progress import Progress
 
@@ -103,6 +103,18 @@ def take_turns(kinds: dict[str, Callable[[], float]], rounds: int) -> Samples:
     return samples
 
 
+@contextmanager
+def asked(*command: str) -> Iterator[tuple[IO[str], IO[str]]]:
+    """A program that answers lines with lines, until its input ends."""
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+        yield server.stdin, server.stdout
+        server.stdin.close()
+
+
 class Bench:
     """What the figures share: a root, the compiled programs, and how long to measure."""
 
@@ -138,20 +150,13 @@ class Bench:
     @contextmanager
     def floor(self) -> Iterator[Callable[[int, int, int], float]]:
         """A function: milliseconds of `count` launches, `alive` at once, in each of `threads`."""
-        command = [self.floor_program, str(self.root), COMMAND[0]]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        ) as server:
-            assert server.stdin
-            assert server.stdout
-            stdin, stdout = server.stdin, server.stdout
+        with asked(self.floor_program, str(self.root), COMMAND[0]) as (stdin, stdout):
 
             def launch(count: int, alive: int, threads: int) -> float:
                 stdin.write(f"{count} {alive} {threads}\n")
                 return int(stdout.readline()) / 1e6
 
             yield launch
-            stdin.close()
 
     def run(self) -> float:
         """One container by crabcan.run."""
@@ -268,12 +273,7 @@ for line in sys.stdin:
 def caller(bench: Bench, heap: int) -> Iterator[Callable[[], float]]:
     """A process with such a heap, that launches when asked to."""
     command = [sys.executable, "-P", "-c", SERVER, str(bench.root), str(heap)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-    ) as server:
-        assert server.stdin
-        assert server.stdout
-        stdin, stdout = server.stdin, server.stdout
+    with asked(*command) as (stdin, stdout):
         stdout.readline()
 
         def launch() -> float:
@@ -281,7 +281,6 @@ def caller(bench: Bench, heap: int) -> Iterator[Callable[[], float]]:
             return float(stdout.readline())
 
         yield launch
-        stdin.close()
 
 
 def heap(bench: Bench) -> Row:
