@@ -58,7 +58,7 @@ def name(field: str, value: object) -> str:
     """A string that is not empty."""
     checked = text(field, value)
     if not checked:
-        raise invalid(field, checked, "it is empty")
+        raise invalid(field, checked, "give one that is not empty")
     return checked
 
 

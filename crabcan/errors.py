@@ -345,7 +345,8 @@ _ADVICE: dict[tuple[str | None, int | None], str] = {
     "(with its name), and all of them a quarter of RLIMIT_STACK, at most 6 MiB (execve(2)): give "
     "it as a file, or as input",
     ("exec", _errno.ENAMETOOLONG): "a path has 4095 bytes at most, and each name in it 255",
-    ("mount", _errno.EINVAL): "a file goes on a file, and a directory on a directory",
+    ("mount", _errno.EINVAL): "a file goes on a file, and a directory on a directory; of a file "
+    "system, an option is none of its own",
     ("mount", _errno.ENOTDIR): "a file goes on a file, and a directory on a directory",
     ("cwd", _errno.ENOTDIR): "give as cwd a directory that exists inside the container",
     ("affinity", _errno.EINVAL): "none of these CPUs is there for you: see nproc and taskset -p",

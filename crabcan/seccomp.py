@@ -250,10 +250,11 @@ def _of_file(
 def _load(path: str) -> Mapping[str, Any]:
     import json
 
-    with open(path, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise invalid("seccomp", path, "give a regular file")
-        text = file.read(MAX_PROFILE)
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MAX_PROFILE)
+    except OSError as error:
+        raise invalid("seccomp", path, f"it cannot be read: {error.strerror}") from None
     try:
         profile = json.loads(text)
     except ValueError as error:

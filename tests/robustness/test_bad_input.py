@@ -69,7 +69,7 @@ OPTIONS: list[tuple[str, Any, str]] = [
         {"A": "b\x00"},
         "env['A']: 'b\\x00' is refused - it has a NUL byte, and the kernel's strings",
     ),
-    ("executable", "", "executable: '' is refused - it is empty"),
+    ("executable", "", "executable: '' is refused - give one that is not empty"),
     ("executable", 5, "executable: 5 is a int - give a string"),
     (
         "executable",
@@ -177,7 +177,7 @@ OPTIONS: list[tuple[str, Any, str]] = [
         "rlimits['nofile']: 18446744073709551616 is refused - give a number from 0 to",
     ),
     ("rlimits", {"nofile": True}, "rlimits['nofile']: True is a bool - give an int"),
-    ("root", "", "root: '' is refused - it is empty"),
+    ("root", "", "root: '' is refused - give one that is not empty"),
     ("root", "/nowhere", "root: '/nowhere' is refused - it is no directory that you can see"),
     ("root", "/etc/passwd", "root: '/etc/passwd' is refused - it is no directory that you can see"),
     ("root", 5, "root: 5 is a int - give a string"),
@@ -196,7 +196,7 @@ OPTIONS: list[tuple[str, Any, str]] = [
     ("root_idmap", "yes", "root_idmap: 'yes' is a str - give a bool"),
     ("root_writable", 1, "root_writable: 1 is a int - give a bool"),
     ("root_writable", "yes", "root_writable: 'yes' is a str - give a bool"),
-    ("seccomp", "", "seccomp: '' is refused - it is empty"),
+    ("seccomp", "", "seccomp: '' is refused - give one that is not empty"),
     (
         "seccomp",
         "/nowhere",
@@ -260,7 +260,7 @@ ABSOLUTE = "give an absolute path inside the container, without '..'"
 
 # Of the objects that options are made of, and of calls.
 CALLS: list[tuple[Callable[[], object], str]] = [
-    (lambda: wrong.Bind("", "/a"), "Bind.source: '' is refused - it is empty"),
+    (lambda: wrong.Bind("", "/a"), "Bind.source: '' is refused - give one that is not empty"),
     (lambda: wrong.Bind("/nowhere", "/a"), f"Bind.source: '/nowhere' is refused - {NOT_THERE}"),
     (lambda: wrong.Bind("/etc", ""), f"Bind.target: '' is refused - {ABSOLUTE}"),
     (lambda: wrong.Bind("/etc", "a"), f"Bind.target: 'a' is refused - {ABSOLUTE}"),
@@ -418,6 +418,14 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
         capture_output=True,
     )
     assert done.stdout == b"content\xfc \xfd\n/mnt/\xfe\n"
+
+
+def test_a_profile_that_may_not_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "profile.json"
+    path.touch(mode=0)
+    why = "is no JSON" if os.geteuid() == 0 else "cannot be read: Permission denied"
+    with pytest.raises(crabcan.ArgumentInvalid, match=f"seccomp: .* is refused - it {why}"):
+        crabcan.run(["true"], seccomp=str(path))
 
 
 def test_one_target_twice() -> None:
