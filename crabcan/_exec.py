@@ -7,9 +7,10 @@ import time
 from signal import SIGKILL
 
 from crabcan import _core
+from crabcan._descriptors import Descriptors, numbers_of
 from crabcan._popen import Popen
 from crabcan.compile import compile_exec
-from crabcan.container import Descriptors, _descriptors, ended, failure
+from crabcan.container import ended, failure
 from crabcan.errors import of_call
 from crabcan.spec import Spec
 
@@ -96,7 +97,7 @@ class _Process:
         self.returncode: int | None = None
         self.child_pid: int | None = None  # as the inside counts
         self._container = container
-        self._stdio: Stdio3 = (None, None, None) if spec.tty else _descriptors(*ends)
+        self._stdio: Stdio3 = (None, None, None) if spec.tty else numbers_of(*ends)
         self._plan = compile_exec(
             spec,
             container._has_user,

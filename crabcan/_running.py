@@ -85,8 +85,7 @@ def _read(pid: int | str, name: str, most: int = _MOST) -> str:
 
 
 def _lines(pid: int | str, name: str) -> list[str]:
-    """Whole lines, by what the kernel ends them with: str.splitlines() knows of more."""
-    return _read(pid, name).split("\n")[:-1]
+    return cgroup.lines_of(_read(pid, name))
 
 
 def _status(pid: int) -> dict[str, str]:

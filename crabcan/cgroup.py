@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from crabcan import host
+from crabcan import _core
 from crabcan.errors import LimitUnavailable
 from crabcan.limits import MAX, Limits
 
@@ -97,11 +97,11 @@ def parse(mountinfo: str, cgroups: str) -> dict[str, Hierarchy]:
     ``""`` is version 2 itself, whatever controllers it has.
     """
     own: dict[str, str] = {}
-    for line in _lines(cgroups):
+    for line in lines_of(cgroups):
         _, listed, path = line.split(":", 2)
         own.update({name: path for name in listed.split(",")})
     found: dict[str, Hierarchy] = {}
-    for line in _lines(mountinfo):
+    for line in lines_of(mountinfo):
         fields = line.split(" ")
         kind, _, options = fields[fields.index("-") + 1 :][:3]
         if kind not in ("cgroup", "cgroup2"):
@@ -115,7 +115,7 @@ def parse(mountinfo: str, cgroups: str) -> dict[str, Hierarchy]:
     return found
 
 
-def _lines(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
     """As the kernel ends them: str.splitlines() knows more ends, which a name may hold."""
     return text.split("\n")[:-1]
 
@@ -438,7 +438,7 @@ class Group:
                     pass
             for pid in (_read(path, "cgroup.procs") or "").split():
                 try:
-                    os.kill(int(pid), host.SIGKILL)
+                    os.kill(int(pid), _core.SIGKILL)
                 except ProcessLookupError:
                     pass
 

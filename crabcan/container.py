@@ -5,12 +5,12 @@ from __future__ import annotations
 import _thread
 import errno
 import os
-import sys
 import time
 import warnings
 
 from crabcan import _channel as channel
 from crabcan import _core, defaults, host, log
+from crabcan._descriptors import Descriptors, number_of, numbers_of, passed_on
 from crabcan._resources import End, Resources
 from crabcan.compile import compile_plan, namespaces_to_join
 from crabcan.errors import ContainerError, Error, SetupError, invalid, of_call, of_step
@@ -154,8 +154,8 @@ class Container:
             raise invalid("limits.output", limits.output, why)
         if self.spec.tty:
             refuse_with_tty(stdin=stdin, stdout=stdout, stderr=stderr)
-        self._stdio = _descriptors(stdin, stdout, stderr)
-        self._passed = _passed(pass_fds, self.spec.channel)
+        self._stdio = numbers_of(stdin, stdout, stderr)
+        self._passed = passed_on(pass_fds, self.spec.channel)
         if pool is not None and self._passed:
             why = "a pool's containers are made before they are known: leave out one of the two"
             raise invalid("pass_fds", list(pass_fds), why)
@@ -412,8 +412,8 @@ class Container:
         from crabcan import _interact
 
         self._announce()
-        given = self._stdio[0] if stdin is None else _descriptor("stdin", stdin, 0)
-        shown = self._stdio[1] if stdout is None else _descriptor("stdout", stdout, 1)
+        given = self._stdio[0] if stdin is None else number_of("stdin", stdin, 0)
+        shown = self._stdio[1] if stdout is None else number_of("stdout", stdout, 1)
         if not _interact.connect(self, self._terminal, given, shown, timeout):
             raise self._timed_out(timeout)
         return self.wait()
@@ -587,7 +587,7 @@ class Container:
 
     def kill(self) -> None:
         """End the whole container at once."""
-        self.send_signal(host.SIGKILL)
+        self.send_signal(_core.SIGKILL)
 
     @property
     def child_pid(self) -> int | None:
@@ -715,67 +715,6 @@ def ended(what: str) -> ContainerError:
     return ContainerError(f"{what}: the container has ended")
 
 
-def _descriptors(stdin: Stdio, stdout: Stdio, stderr: Stdio) -> Stdio3:
-    return (
-        _descriptor("stdin", stdin, 0),
-        _descriptor("stdout", stdout, 1),
-        _descriptor("stderr", stderr, 2),
-    )
-
-
-def _descriptor(name: str, value: Stdio, own: int) -> int | None:
-    """The number to give; None for /dev/null, where the caller has closed its own."""
-    if value is None:
-        return own if _is_open(own) else None
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not _is_open(value):
-            raise invalid(name, value, "give a descriptor that is open")
-        return value
-    if isinstance(value, int) or not hasattr(value, "fileno"):
-        kind = type(value).__name__
-        raise TypeError(f"{name}: {value!r} is a {kind}, not a descriptor or a file")
-    return value.fileno()
-
-
-def _passed(fds: Iterable[int], channel: bool) -> bytes:
-    """The numbers as the core takes them; 0 to 2 are there anyway."""
-    numbers = sorted({fd for fd in fds if not isinstance(fd, int) or not 0 <= fd <= 2})
-    for fd in numbers:
-        if not isinstance(fd, int) or isinstance(fd, bool):
-            raise TypeError(f"pass_fds: {fd!r} is a {type(fd).__name__}, not a descriptor")
-        if fd < 0 or not _is_open(fd):
-            raise invalid("pass_fds", fd, "give descriptors that are open")
-        if channel and fd == _core.CHANNEL_FD:
-            raise invalid("pass_fds", fd, "it is the channel's: give channel=False")
-    if len(numbers) > _core.MAX_PASSED:
-        raise invalid("pass_fds", f"{len(numbers)} of them", f"give at most {_core.MAX_PASSED}")
-    return b"".join(fd.to_bytes(4, sys.byteorder) for fd in numbers)
-
-
-class Descriptors:
-    """Three descriptors, /dev/null for what the caller has closed."""
-
-    def __init__(self, stdio: Stdio3) -> None:
-        self._devnull = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC) if None in stdio else -1
-        self._stdio = stdio
-
-    def __enter__(self) -> tuple[int, int, int]:
-        stdin, stdout, stderr = (self._devnull if fd is None else fd for fd in self._stdio)
-        return stdin, stdout, stderr
-
-    def __exit__(self, *_: object) -> None:
-        if self._devnull >= 0:
-            os.close(self._devnull)
-
-
-def _is_open(fd: int) -> bool:
-    try:
-        os.fstat(fd)
-    except OSError:
-        return False
-    return True
-
-
 def _next_report(process: _core.Process, timeout: float | None) -> Report:
     try:
         return process.report(timeout)
@@ -786,7 +725,7 @@ def _next_report(process: _core.Process, timeout: float | None) -> Report:
 def _died_early(process: _core.Process) -> ContainerError:
     """Dead, or not to be believed any more: then it is not waited for."""
     try:
-        process.signal(host.SIGKILL)
+        process.signal(_core.SIGKILL)
     except OSError:
         pass
     end = process.wait(None)

@@ -10,8 +10,6 @@ from crabcan.errors import NotSupported
 MINIMAL_KERNEL = (5, 14)
 ARCHITECTURES = ("x86_64", "aarch64")
 
-SIGKILL = 9  # signal(7), on every architecture; importing signal takes longer than a launch
-
 
 def check(uname: os.uname_result | None = None) -> None:
     """Raise NotSupported unless this is Linux 5.14 or newer on x86_64 or aarch64."""

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from crabcan import _check, _keeper, _state
+from crabcan._descriptors import numbers_of
 from crabcan._exec import readable
 from crabcan._popen import Popen
 from crabcan._run import TimeoutExpired
 from crabcan._state import Entry
-from crabcan.container import _descriptors
 from crabcan.errors import ContainerError
 from crabcan.spec import Spec, spec_of
 from crabcan.usage import Usage
@@ -262,7 +262,7 @@ class _Remote:
     def __init__(self, named: Named, request: _Request, ends: builtins.list[Stdio]) -> None:
         self._named = named
         self._request = request
-        self._stdio = _descriptors(*ends)
+        self._stdio = numbers_of(*ends)
         self._talk: socket.socket | None = None
         self._terminal: Terminal | None = None
         self.returncode: int | None = None

@@ -59,9 +59,8 @@ if signal N ended it; 124 at a limit of time; 125 if crabcan failed, 126 if the 
 be executed, 127 if it is not found.
 """
 
-# What a person or a supervisor sends to end a program, or to tell it something: SIGTERM, SIGINT,
-# SIGHUP, SIGQUIT (signal(7)). Importing signal takes longer than a launch.
-FORWARDED = (15, 2, 1, 3)
+# What a person or a supervisor sends to end a program, or to tell it something.
+FORWARDED = (_core.SIGTERM, _core.SIGINT, _core.SIGHUP, _core.SIGQUIT)
 
 # As timeout(1), env(1) and the shell have it.
 TIMED_OUT, FAILED, NOT_EXECUTABLE, NOT_FOUND = 124, 125, 126, 127

@@ -300,6 +300,12 @@ static int add_constants(PyObject *module)
 		{ "LANDLOCK_CONNECT", CRAB_LANDLOCK_CONNECT },
 		{ "LANDLOCK_BIND", CRAB_LANDLOCK_BIND },
 		{ "CHANNEL_FD", CRAB_FD_CHANNEL },
+		/* Importing Python's signal takes longer than a launch. */
+		{ "SIGHUP", SIGHUP },
+		{ "SIGINT", SIGINT },
+		{ "SIGKILL", SIGKILL },
+		{ "SIGQUIT", SIGQUIT },
+		{ "SIGTERM", SIGTERM },
 		{ "STEP_GROUPS", CRAB_STEP_GROUPS },
 		{ "STEP_COMPILE", CRAB_STEP_COMPILE },
 		{ "STEP_CONNECT", CRAB_STEP_CONNECT },
